@@ -1,0 +1,49 @@
+// trunk never hashes a worker's file names, so a cache could pair a new page with an old worker.
+// This renames both workers' files by their content and tells the page the names:
+// <meta name="worker" content="./worker-HASH_loader.js"> and <meta name="worker-threads" …>.
+// The loaders are written anew: trunk's calls wasm-bindgen in a way that warns on the console.
+import { createHash } from "node:crypto";
+import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+const inSite = (name) => path.join(process.env.TRUNK_STAGING_DIR, name);
+
+/** Renames one worker's files and writes the loader that `script` makes of their new name. */
+function hashed(stem, script) {
+  const hash = createHash("sha256")
+    .update(readFileSync(inSite(`${stem}.js`)))
+    .update(readFileSync(inSite(`${stem}_bg.wasm`)))
+    .digest("hex")
+    .slice(0, 16);
+  const name = `${stem}-${hash}`;
+  renameSync(inSite(`${stem}.js`), inSite(`${name}.js`));
+  renameSync(inSite(`${stem}_bg.wasm`), inSite(`${name}_bg.wasm`));
+  writeFileSync(inSite(`${name}_loader.js`), script(name));
+  return `./${name}_loader.js`;
+}
+
+const start = (name) => `wasm_bindgen({module_or_path:"./${name}_bg.wasm"});`;
+
+const plain = hashed("worker", (name) => `importScripts("./${name}.js");${start(name)}`);
+unlinkSync(inSite("worker_loader.js"));
+
+// The same script starts the worker and, in workers of its own (src/worker/threads.rs), its helpers: they
+// are sent the compiled program and the memory, and then work for ever.
+const threads = hashed(
+  "threads",
+  (name) => `importScripts("./${name}.js");
+if (self.name === "peartree helper") {
+  onmessage = async ({ data: [module, memory] }) => {
+    await wasm_bindgen({ module_or_path: module, memory });
+    wasm_bindgen.help();
+  };
+} else {
+  ${start(name)}
+}
+`,
+);
+
+const html = readFileSync(inSite("index.html"), "utf8");
+if (!html.includes("<head>")) throw new Error("index.html has no <head>");
+const metas = `<meta name="worker" content="${plain}"><meta name="worker-threads" content="${threads}">`;
+writeFileSync(inSite("index.html"), html.replace("<head>", `<head>${metas}`));

@@ -1,0 +1,47 @@
+//! What a prompt's prediction becomes when the model is edited.
+
+use crate::engine::edit::Edit;
+use crate::engine::{Control, Direction, Engine, Resumed};
+use crate::error::{Error, Result};
+use crate::model::Vocabulary;
+use crate::protocol::{Candidate, Edited, Outcome};
+
+/// The logit difference and the `top` likeliest tokens, without the edits and with all of them.
+///
+/// # Errors
+/// [`Error::BadOption`] for an edit that names what isn't there, or a `top` of 0.
+pub async fn intervene<E: Engine>(
+    engine: &E,
+    vocabulary: &Vocabulary,
+    base: &E::Base,
+    tokens: (u32, u32),
+    edits: &[Edit],
+    top: usize,
+    control: &impl Control,
+) -> Result<Edited> {
+    if top == 0 {
+        return Err(Error::BadOption { option: "top", problem: "must be at least 1.".into() });
+    }
+    let direction = engine.direction(tokens).await?;
+    let after = engine.resume(base, &[edits.to_vec()], control).await?;
+    Ok(Edited {
+        before: outcome(engine, vocabulary, &direction, &engine.base_end(base), top, control).await?,
+        after: outcome(engine, vocabulary, &direction, &after, top, control).await?,
+    })
+}
+
+async fn outcome<E: Engine>(
+    engine: &E,
+    vocabulary: &Vocabulary,
+    direction: &Direction,
+    end: &Resumed,
+    top: usize,
+    control: &impl Control,
+) -> Result<Outcome> {
+    let likeliest = engine.unembed_topk(&end.resid, end.norm(), top, control).await?;
+    let candidate = |t: crate::engine::TopToken| Candidate::new(t, vocabulary.text(t.id));
+    Ok(Outcome {
+        diff: direction.difference(&end.resid.data, end.scales[0]),
+        top: likeliest.into_iter().flatten().map(candidate).collect(),
+    })
+}

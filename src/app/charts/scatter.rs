@@ -1,0 +1,250 @@
+//! A scatter of very many points: dots on a canvas, and over it, as SVG, the axes, the names of what stands out, the
+//! cursor. Zoom by dragging a rectangle, by the buttons, or with + and −.
+
+use web_sys::{Element, HtmlCanvasElement};
+use yew::prelude::*;
+
+use super::dots::{Dot, paint};
+use super::scale::ticks;
+pub use super::scatter_layout::Points;
+use super::scatter_layout::{BOTTOM, HEIGHT, LEFT, Layout, RIGHT, TOP, Window};
+use crate::app::state::Shared;
+use crate::app::widgets::cursor::use_cursor;
+use crate::app::widgets::theme::use_dark;
+use crate::app::widgets::width::use_room;
+
+#[derive(Properties, PartialEq)]
+pub struct Props {
+    pub label: AttrValue,
+    pub points: Shared<Points>,
+    /// Points with their names written beside them.
+    pub named: Vec<(usize, String)>,
+    pub selected: Option<usize>,
+    pub titles: [AttrValue; 2],
+    /// Marks of the horizontal axis where nothing is zoomed: value and name.
+    pub x_marks: Vec<(f64, String)>,
+    /// How the horizontal axis's other marks are written.
+    pub x_text: Callback<f64, String>,
+    /// What a point is, in words.
+    pub describe: Callback<usize, String>,
+    pub onpick: Callback<usize>,
+}
+
+/// A shorter way of the pointer between press and release is a click.
+const DRAG: f64 = 6.0;
+
+#[component]
+pub fn Scatter(props: &Props) -> Html {
+    let node = use_node_ref();
+    let canvas = use_node_ref();
+    let width = use_room(&node).map_or(720.0, |room| room.width.max(240.0));
+    let zoom = use_state_eq(|| None::<Window>);
+    let drag = use_state_eq(|| None::<[(f64, f64); 2]>);
+    let points = props.points.clone();
+    let whole = Window::whole(&points);
+    let window = zoom.unwrap_or(whole);
+    let layout = std::rc::Rc::new(Layout::of(window, width));
+    let is_dark = use_dark();
+
+    use_effect_with((points.clone(), width as i64, *zoom, is_dark), {
+        let (canvas, layout) = (canvas.clone(), layout.clone());
+        move |(points, ..)| {
+            if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
+                // without a canvas the names and the list still say what stands out
+                let _ = paint(&canvas, (layout.width, HEIGHT), dots(points, &layout));
+            }
+        }
+    });
+
+    let at_pointer = {
+        let node = node.clone();
+        move |event: &MouseEvent| {
+            let bounds = node.cast::<Element>()?.get_bounding_client_rect();
+            Some((f64::from(event.client_x()) - bounds.left(), f64::from(event.client_y()) - bounds.top()))
+        }
+    };
+    let home = points.outliers().next().unwrap_or(0);
+    let find = {
+        let (layout, points, at_pointer) = (layout.clone(), points.clone(), at_pointer.clone());
+        move |event: &PointerEvent| layout.nearest(&points, at_pointer(event)?)
+    };
+    let step = {
+        let points = points.clone();
+        move |at: usize, event: &KeyboardEvent| points.step(at, &event.key())
+    };
+    let cursor = use_cursor(props.selected.unwrap_or(home), find, step, |_| {});
+    let active = cursor.active.filter(|&at| at < points.count());
+    let at = active.or(props.selected).unwrap_or(home);
+    let change = {
+        let (zoom, points, layout) = (zoom.setter(), points.clone(), layout.clone());
+        Callback::from(move |factor: f64| {
+            let about = match active.or(Some(home)).and_then(|i| Some((*points.x.get(i)?, *points.y.get(i)?))) {
+                Some((x, y)) if layout.place(&points, at).is_some() => (f64::from(x), f64::from(y)),
+                _ => ((window.x.0 + window.x.1) / 2.0, (window.y.0 + window.y.1) / 2.0),
+            };
+            let next = window.zoomed(factor, about, whole);
+            zoom.set((next != whole && factor > 0.0).then_some(next));
+        })
+    };
+    let reset = {
+        let zoom = zoom.setter();
+        Callback::from(move |()| zoom.set(None))
+    };
+    let onkeydown = {
+        let (onpick, move_, change, reset) = (props.onpick.clone(), cursor.onkeydown, change.clone(), reset.clone());
+        Callback::from(move |event: KeyboardEvent| match event.key().as_str() {
+            "Enter" | " " => {
+                event.prevent_default();
+                onpick.emit(at);
+            }
+            "+" | "=" => change.emit(0.5),
+            "-" => change.emit(2.0),
+            "0" => reset.emit(()),
+            _ => move_.emit(event),
+        })
+    };
+    let onpointerdown = {
+        let (drag, at_pointer, down) = (drag.setter(), at_pointer.clone(), cursor.onpointerdown);
+        Callback::from(move |event: PointerEvent| {
+            // a finger scrolls the page
+            if event.pointer_type() != "touch" {
+                drag.set(at_pointer(&event).map(|at| [at, at]));
+            }
+            down.emit(event);
+        })
+    };
+    let onpointermove = {
+        let (drag, at_pointer, moved) = (drag.clone(), at_pointer.clone(), cursor.onpointermove);
+        Callback::from(move |event: PointerEvent| match (*drag, at_pointer(&event)) {
+            (Some([from, _]), Some(to)) if event.buttons() & 1 == 1 => drag.set(Some([from, to])),
+            _ => {
+                drag.set(None);
+                moved.emit(event);
+            }
+        })
+    };
+    let onclick = {
+        let (drag, zoom, layout) = (drag.clone(), zoom.setter(), layout.clone());
+        let (points, onpick) = (points.clone(), props.onpick.clone());
+        Callback::from(move |event: MouseEvent| {
+            match *drag {
+                Some([from, to]) if (from.0 - to.0).abs() > DRAG && (from.1 - to.1).abs() > DRAG => {
+                    zoom.set(Some(layout.window(from, to)));
+                }
+                _ => {
+                    if let Some(at) = at_pointer(&event).and_then(|at| layout.nearest(&points, at)) {
+                        onpick.emit(at);
+                    }
+                }
+            }
+            drag.set(None);
+        })
+    };
+    let click = |to: Callback<f64>, factor: f64| Callback::from(move |_: MouseEvent| to.emit(factor));
+    let spoken = props.describe.emit(at);
+    html! {
+        <div class="chart scatter">
+            <div class="scatter-head">
+                <p class="reading" aria-hidden="true">{ if active.is_some() { spoken.clone() } else { props.titles[1].to_string() } }</p>
+                <div class="zoom" role="group" aria-label="Zoom">
+                    <button type="button" class="small" aria-label="Zoom in" onclick={click(change.clone(), 0.5)}>{ "+" }</button>
+                    <button type="button" class="small" aria-label="Zoom out" disabled={zoom.is_none()} onclick={click(change, 2.0)}>{ "−" }</button>
+                    <button type="button" class="small" disabled={zoom.is_none()} onclick={Callback::from(move |_: MouseEvent| reset.emit(()))}>{ "Whole" }</button>
+                </div>
+            </div>
+            <div class="scatter-plot" ref={node} style={format!("height:{HEIGHT}px")}>
+                <canvas ref={canvas} aria-hidden="true" style={format!("width:{width}px;height:{HEIGHT}px")} />
+                <svg width={width.to_string()} height={HEIGHT.to_string()} viewBox={format!("0 0 {width} {HEIGHT}")}
+                    role="slider" tabindex="0" aria-label={props.label.clone()} aria-roledescription="scatter"
+                    aria-valuemin="0" aria-valuemax={points.count().saturating_sub(1).to_string()} aria-valuenow={at.to_string()}
+                    aria-valuetext={spoken} {onpointermove} {onpointerdown} {onclick} onpointerleave={cursor.onpointerleave}
+                    {onkeydown} onfocus={cursor.onfocus} onblur={cursor.onblur}>
+                    <g aria-hidden="true">
+                        { axes(props, &layout, window, zoom.is_some()) }
+                        { for props.named.iter().filter(|(i, _)| active != Some(*i)).map(|(i, name)| name_of(&layout, &points, *i, name)) }
+                        if let Some((x, y)) = props.selected.and_then(|i| layout.place(&points, i)) {
+                            <circle class="selected" cx={x.to_string()} cy={y.to_string()} r="6" />
+                        }
+                        if let Some((x, y)) = active.and_then(|i| layout.place(&points, i)) {
+                            <circle class="pointed" cx={x.to_string()} cy={y.to_string()} r="5" />
+                        }
+                        if let Some([from, to]) = *drag {
+                            <rect class="drag" x={from.0.min(to.0).to_string()} y={from.1.min(to.1).to_string()}
+                                width={(from.0 - to.0).abs().to_string()} height={(from.1 - to.1).abs().to_string()} />
+                        }
+                    </g>
+                </svg>
+            </div>
+        </div>
+    }
+}
+
+/// The more points, the smaller; an estimate is fainter than an exact figure.
+fn dots<'a>(points: &'a Points, layout: &'a Layout) -> impl Iterator<Item = Dot> + 'a {
+    let radius = match points.count() {
+        0..600 => 3.0,
+        600..6_000 => 2.1,
+        _ => 1.4,
+    };
+    (0..points.count()).filter_map(move |i| {
+        let (x, y) = layout.place(points, i)?;
+        let is_exact = points.exact[i];
+        Some(Dot {
+            x,
+            y,
+            radius: if is_exact { radius } else { radius * 0.7 },
+            opacity: if is_exact { 0.72 } else { 0.38 },
+        })
+    })
+}
+
+fn name_of(layout: &Layout, points: &Points, i: usize, name: &str) -> Html {
+    let Some((x, y)) = layout.place(points, i) else { return html! {} };
+    let is_left = x < layout.width / 2.0;
+    html! {
+        <text class={classes!("outlier", (!is_left).then_some("leftwards"))} x={(if is_left { x + 8.0 } else { x - 8.0 }).to_string()}
+            y={y.to_string()} dy="0.35em">{ name }</text>
+    }
+}
+
+fn axes(props: &Props, layout: &Layout, window: Window, is_zoomed: bool) -> Html {
+    let inside = |value: f64, (low, high): (f64, f64)| value >= low - 1e-9 && value <= high + 1e-9;
+    let y_ticks = ticks(window.y.0, window.y.1, 6);
+    let decimals = y_ticks.decimals.saturating_sub(2);
+    let y_mark = |&value: &f64| {
+        let y = layout.y.at(value).to_string();
+        let is_zero = value.abs() < 1e-12;
+        let text = if is_zero {
+            "0".to_owned()
+        } else {
+            format!("{:+.decimals$}\u{202f}%", value * 100.0).replace('-', "−")
+        };
+        html! {
+            <>
+            <line class={if is_zero { "zero" } else { "gridline" }} x1={LEFT.to_string()} y1={y.clone()} x2={(layout.width - RIGHT).to_string()} y2={y.clone()} />
+            <text class="mark" x={(LEFT - 8.0).to_string()} {y} dy="0.35em">{ text }</text>
+            </>
+        }
+    };
+    let own: Vec<(f64, String)> = if is_zoomed || props.x_marks.is_empty() {
+        let count = ((layout.width - LEFT) / 90.0).max(2.0) as usize;
+        ticks(window.x.0, window.x.1, count).values.into_iter().map(|value| (value, props.x_text.emit(value))).collect()
+    } else {
+        props.x_marks.clone()
+    };
+    let x_mark = |(value, text): &(f64, String)| {
+        html! {
+            <>
+            <line class="gridline" x1={layout.x.at(*value).to_string()} x2={layout.x.at(*value).to_string()} y1={TOP.to_string()} y2={(HEIGHT - BOTTOM).to_string()} />
+            <text class="point-name" x={layout.x.at(*value).to_string()} y={(HEIGHT - BOTTOM + 15.0).to_string()}>{ text }</text>
+            </>
+        }
+    };
+    html! {
+        <>
+        { for own.iter().filter(|(value, text)| inside(*value, window.x) && !text.is_empty()).map(x_mark) }
+        { for y_ticks.values.iter().filter(|value| inside(**value, window.y)).map(y_mark) }
+        <text class="point-name axis-title" x={((LEFT + layout.width - RIGHT) / 2.0).to_string()} y={(HEIGHT - 3.0).to_string()}>{ &props.titles[0] }</text>
+        </>
+    }
+}

@@ -1,0 +1,72 @@
+//! Prompt pairs to begin with: the post's, the field's usual ones, and some that the demo model knows.
+
+pub struct Preset {
+    pub name: &'static str,
+    pub clean: &'static str,
+    pub corrupted: &'static str,
+    pub pair: [&'static str; 2],
+    /// What the pair asks, and what the demo model makes of it.
+    pub note: &'static str,
+}
+
+pub const PRESETS: [Preset; 8] = [
+    Preset {
+        name: "an or a",
+        clean: crate::link::FIRST_PROMPT,
+        corrupted: crate::link::FIRST_CORRUPTED,
+        pair: [" an", " a"],
+        note: "The post's pair: the article depends on a noun that comes only after it. The demo model knows this well, and a \
+               single neuron of it carries a third.",
+    },
+    Preset {
+        name: "Number agreement",
+        clean: "The key near the tables",
+        corrupted: "The keys near the tables",
+        pair: [" is", " are"],
+        note: "The verb agrees with the first noun, not with the nearer one. The demo model knows this.",
+    },
+    Preset {
+        name: "Capital city",
+        clean: "The capital of France is",
+        corrupted: "The capital of Germany is",
+        pair: [" Paris", " Berlin"],
+        note: "A fact about a word. The demo model knows two dozen capitals.",
+    },
+    Preset {
+        name: "Indirect object",
+        clean: "When Mary and John went to the store, John gave a book to",
+        corrupted: "When Mary and John went to the store, Mary gave a book to",
+        pair: [" Mary", " John"],
+        note: "Whoever has not been named twice. A task for GPT-2; the demo model has not learnt it and hardly tells \
+               the two prompts apart, so its shares say nothing.",
+    },
+    Preset {
+        name: "Greater than",
+        clean: "The war lasted from the year 1742 to the year 17",
+        corrupted: "The war lasted from the year 1702 to the year 17",
+        pair: ["73", "21"],
+        note: "A war ends after it has begun: after 1742 it can't have ended in 1721. A task for GPT-2; the demo model \
+               guesses late years whatever the start.",
+    },
+    Preset {
+        name: "Hungry, thirsty",
+        clean: "Mary was hungry, so she",
+        corrupted: "Mary was thirsty, so she",
+        pair: [" ate", " drank"],
+        note: "What follows from a state. One of the demo model's own sentences.",
+    },
+    Preset {
+        name: "Colour of a fruit",
+        clean: "The lemon was ripe. The colour of the lemon was",
+        corrupted: "The plum was ripe. The colour of the plum was",
+        pair: [" yellow", " purple"],
+        note: "The fruit stands there twice, so the prompts differ at two positions. The demo model knows its fruits.",
+    },
+    Preset {
+        name: "Opposites",
+        clean: "The opposite of hot is",
+        corrupted: "The opposite of wet is",
+        pair: [" cold", " dry"],
+        note: "One word decides. The demo model knows sixteen pairs.",
+    },
+];

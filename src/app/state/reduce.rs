@@ -1,0 +1,220 @@
+//! How the state changes: what a person does, and what the worker answers.
+
+use std::rc::Rc;
+
+use yew::prelude::*;
+
+use super::figure::is_cancelled;
+use super::{Action, Lens, Loading, State, Table, Typed, Writing, WritingStage};
+use crate::protocol::{Answer, Event, Generation};
+
+impl State {
+    /// Everything that hangs on the prompt is to be asked again.
+    pub(super) fn prompt_changed(&mut self) {
+        self.prediction.ask_again(&[&self.prompt]);
+        self.lens.ask_again(&[&self.prompt]);
+        self.table.ask_again(&[&self.prompt]);
+        self.patching.pair_changed();
+        self.editing.prompt_changed();
+    }
+
+    fn corrupted_changed(&mut self) {
+        self.patching.contrast_changed();
+        self.patching.pair_changed();
+        self.editing.prompt_changed();
+    }
+
+    fn pair_changed(&mut self, which: usize) {
+        self.tokens[which].ask_again(&[&self.pair[which]]);
+        self.lens.ask_again(&[&self.prompt]);
+        self.patching.pair_changed();
+        self.editing.changed();
+    }
+
+    /// Everything is to be asked again.
+    pub(super) fn all_changed(&mut self) {
+        self.prompt_changed();
+        self.corrupted_changed();
+        self.pair_changed(0);
+        self.pair_changed(1);
+    }
+
+    fn append(&mut self, text: &str, ids: &[u32]) {
+        let Typed::Text(prompt) = &self.prompt else { return };
+        let longer = if self.reads_text() {
+            format!("{prompt}{text}")
+        } else {
+            ids.iter().fold(prompt.to_string(), |prompt, id| format!("{prompt} #{id}"))
+        };
+        self.prompt = Typed::Text(longer.into());
+        self.prompt_changed();
+    }
+
+    fn load(&mut self, event: Event) {
+        self.loading = match event {
+            Event::Progress(progress) => Loading::Working(Some(progress)),
+            Event::Done(_) => Loading::Idle,
+            // a newer load has taken its place, and says so by its own events
+            Event::Failed(failure) if is_cancelled(&failure) => Loading::Idle,
+            Event::Failed(failure) => Loading::Failed(failure),
+            Event::Generated(_) | Event::Partial(_) => return,
+        };
+    }
+
+    fn wrote(&mut self, edition: u32, event: Event) {
+        let Some(writing) = self.writing.as_mut().filter(|writing| writing.edition == edition) else { return };
+        match event {
+            Event::Generated(generation) => writing.generation = generation,
+            Event::Done(Answer::Generation(generation)) => {
+                writing.generation = generation;
+                writing.stage = WritingStage::Done;
+            }
+            Event::Failed(failure) if is_cancelled(&failure) => writing.stage = WritingStage::Stopped,
+            Event::Failed(failure) => writing.stage = WritingStage::Failed(failure),
+            Event::Done(_) | Event::Progress(_) | Event::Partial(_) => {}
+        }
+    }
+
+    /// Takes an answer from the worker; gives back what is a person's doing.
+    fn hear(&mut self, action: Action) -> Option<Action> {
+        match action {
+            Action::Load(event) => self.load(event),
+            Action::Predicted(edition, event) => self.prediction.hear(edition, event, |answer| match answer {
+                Answer::Prediction(prediction) => Some(prediction),
+                _ => None,
+            }),
+            Action::TokenFound(edition, which, event) => {
+                self.tokens[which].hear(edition, event, |answer| match answer {
+                    Answer::Token(token) => Some(token),
+                    _ => None,
+                })
+            }
+            // the pair and the convention are those asked for, or the edition would be another
+            Action::Lensed(edition, event) => {
+                let pair = self.pair_found();
+                self.lens.hear(edition, event, |answer| match answer {
+                    Answer::Lens(points) => Some(Lens { pair: pair?, points }),
+                    _ => None,
+                })
+            }
+            Action::Tabled(edition, event) => {
+                let final_ln = self.table_final_ln;
+                self.table.hear(edition, event, |answer| match answer {
+                    Answer::LensTable(cells) => Some(Table { final_ln, cells }),
+                    _ => None,
+                })
+            }
+            Action::Patched(which, edition, events) => self.patching.hear(which, edition, events),
+            Action::Edited(which, edition, event) => self.editing.hear(which, edition, event),
+            Action::Wrote(edition, event) => self.wrote(edition, event),
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// Does what a person asked for; true where Back should undo it as one step.
+    fn act(&mut self, action: Action) -> bool {
+        match action {
+            Action::Prompt(typed) => {
+                self.prompt = typed;
+                self.prompt_changed();
+                return false;
+            }
+            Action::Append(token) => self.append(&token.token, &[token.id]),
+            Action::Bos(bos) => {
+                self.bos = bos;
+                self.prompt_changed();
+                self.corrupted_changed();
+            }
+            Action::Pair(which, typed) => {
+                self.pair[which] = typed;
+                self.pair_changed(which);
+                return false;
+            }
+            Action::LensShown(shown) => self.lens_shown = shown,
+            Action::TableFinalLn(final_ln) => {
+                self.table_final_ln = final_ln;
+                self.table.ask_again(&[&self.prompt]);
+            }
+            Action::Corrupted(typed) => {
+                self.patching.corrupted = typed;
+                self.corrupted_changed();
+                return false;
+            }
+            Action::Example { prompts: [clean, corrupted], pair } => {
+                (self.prompt, self.patching.corrupted) = (clean.into(), corrupted.into());
+                self.pair = pair.map(Typed::from);
+                self.all_changed();
+            }
+            Action::Reversed(reversed) => {
+                self.patching.reversed = reversed;
+                self.patching.patches_changed();
+            }
+            Action::Layer(layer) => self.patching.choose(layer),
+            Action::AllLayers => self.patching.all_asked = true,
+            Action::Neuron(neuron) => self.patching.neuron = neuron,
+            Action::Order(order) => self.patching.order = order,
+            Action::Stop(which, stop) => self.patching.stop(which, stop),
+            Action::Edit(edit) => self.editing.add(edit),
+            Action::ChangeEdit(index, change) => {
+                self.editing.change(index, change);
+                return false;
+            }
+            Action::SwitchEdit(index, on) => self.editing.switch(index, on),
+            Action::RemoveEdit(index) => self.editing.remove(index),
+            Action::EditCorrupted(corrupted) if corrupted == self.editing.corrupted => return false,
+            Action::EditCorrupted(corrupted) => {
+                self.editing.corrupted = corrupted;
+                self.editing.prompt_changed();
+            }
+            Action::Seen(view, seen) => {
+                self.seen.retain(|other| *other != view);
+                self.seen.extend(seen.then_some(view));
+                return false;
+            }
+            Action::Open(link, notices) => {
+                match link {
+                    Some(link) => self.open(link, notices),
+                    None => self.opened.notices = notices,
+                }
+                return false;
+            }
+            Action::Dismiss => {
+                self.opened.dismiss();
+                return false;
+            }
+            Action::Model(model) => return self.take_model(model),
+            Action::LoadStarted => {
+                self.loading = Loading::Working(None);
+                return false;
+            }
+            Action::WritingStarted { edition, after } => {
+                let generation = Generation { ids: Vec::new(), text: String::new() };
+                self.writing = Some(Writing { edition, after, generation, stage: WritingStage::Working });
+                return false;
+            }
+            Action::KeepWriting => {
+                if let Some(writing) = self.writing.take() {
+                    self.append(&writing.generation.text, &writing.generation.ids);
+                }
+            }
+            // answers have been taken by `hear`
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Reducible for State {
+    type Action = Action;
+
+    fn reduce(self: Rc<Self>, action: Action) -> Rc<Self> {
+        let mut next = (*self).clone();
+        if let Some(action) = next.hear(action)
+            && next.act(action)
+        {
+            next.steps += 1;
+        }
+        Rc::new(next)
+    }
+}

@@ -1,0 +1,217 @@
+//! Writes on from the prompt, a token at a time, and stops when told to.
+
+use yew::prelude::*;
+
+use crate::app::client::Client;
+use crate::app::format::tokens;
+use crate::app::requests::prompt_of;
+use crate::app::state::{Action, Dispatch, GoesOnFrom, Typed, Writing, WritingStage};
+use crate::app::widgets::failure::Notice;
+use crate::app::widgets::section::Section;
+use crate::error::Error;
+use crate::link::View;
+use crate::protocol::{Event as Told, Failure, GenerateOptions, Lane, Request};
+
+#[derive(Properties, PartialEq)]
+pub struct Props {
+    pub client: Client,
+    pub asks: GoesOnFrom,
+    /// A model is there to write.
+    pub ready: bool,
+    pub writing: Option<Writing>,
+    pub dispatch: Dispatch,
+}
+
+/// The boxes as they are typed; read when the button is pressed.
+#[derive(Clone, PartialEq)]
+struct Settings {
+    max: String,
+    temperature: String,
+    top_k: String,
+    top_p: String,
+    seed: String,
+}
+
+#[component]
+pub fn Generate(props: &Props) -> Html {
+    let settings = use_state(|| Settings {
+        max: "20".into(),
+        temperature: "0.8".into(),
+        top_k: String::new(),
+        top_p: String::new(),
+        seed: "1".into(),
+    });
+    let refused = use_state_eq(|| None::<Failure>);
+    let running = use_mut_ref(|| None);
+    let editions = use_mut_ref(|| 0);
+    let is_working = props.writing.as_ref().is_some_and(|writing| writing.stage == WritingStage::Working);
+
+    // Another prompt or edit makes the text now being written pointless, and it would keep the other figures waiting.
+    use_effect_with(props.asks.clone(), {
+        let (client, running) = (props.client.clone(), running.clone());
+        move |_| {
+            if let Some(id) = running.borrow_mut().take() {
+                client.cancel(id);
+            }
+        }
+    });
+    let onsubmit = {
+        let (settings, refused, running) = (settings.clone(), refused.setter(), running.clone());
+        let (client, dispatch, asks) = (props.client.clone(), props.dispatch.clone(), props.asks.clone());
+        Callback::from(move |event: SubmitEvent| {
+            event.prevent_default();
+            if is_working {
+                return;
+            }
+            match options(&settings, &asks) {
+                Err(failure) => refused.set(Some(failure)),
+                Ok(options) => {
+                    refused.set(None);
+                    *editions.borrow_mut() += 1;
+                    let edition = *editions.borrow();
+                    let after = match &asks.prompt {
+                        Typed::Text(text) => text.clone(),
+                        Typed::Broken => AttrValue::default(),
+                    };
+                    dispatch.dispatch(Action::WritingStarted { edition, after });
+                    let dispatch = dispatch.clone();
+                    let hear = move |event: Told| dispatch.dispatch(Action::Wrote(edition, event));
+                    *running.borrow_mut() = Some(client.ask(Some(Lane::Generate), Request::Generate(options), hear));
+                }
+            }
+        })
+    };
+    let onstop = {
+        let (client, running) = (props.client.clone(), running);
+        Callback::from(move |_: MouseEvent| {
+            if let Some(id) = running.borrow_mut().take() {
+                client.cancel(id);
+            }
+        })
+    };
+    let onkeep = {
+        let dispatch = props.dispatch.clone();
+        Callback::from(move |_: MouseEvent| dispatch.dispatch(Action::KeepWriting))
+    };
+    let set = |write: fn(&mut Settings, String)| {
+        let settings = settings.clone();
+        Callback::from(move |value: String| {
+            let mut next = (*settings).clone();
+            write(&mut next, value);
+            settings.set(next);
+        })
+    };
+    let failed = props.writing.as_ref().and_then(|writing| match &writing.stage {
+        WritingStage::Failed(failure) => Some(failure.clone()),
+        _ => None,
+    });
+    let has_text = props.writing.as_ref().is_some_and(|writing| !writing.generation.ids.is_empty());
+    html! {
+        <Section view={View::Generation} title="Generation" caption={caption(&props.asks)} is_busy={false} dispatch={props.dispatch.clone()}>
+            <form class="settings" {onsubmit}>
+                <Setting id="max" label="Max tokens" value={settings.max.clone()} onset={set(|s, v| s.max = v)} />
+                <Setting id="temperature" label="Temperature" value={settings.temperature.clone()} onset={set(|s, v| s.temperature = v)} />
+                <Setting id="top-k" label="Top-k" placeholder="all" value={settings.top_k.clone()} onset={set(|s, v| s.top_k = v)} />
+                <Setting id="top-p" label="Top-p" placeholder="1" value={settings.top_p.clone()} onset={set(|s, v| s.top_p = v)} />
+                <Setting id="seed" label="Seed" value={settings.seed.clone()} onset={set(|s, v| s.seed = v)} />
+                <div class="buttons">
+                    <button type="submit" class="primary" aria-disabled={(is_working || !props.ready).to_string()}>{ "Generate" }</button>
+                    <button type="button" disabled={!is_working} onclick={onstop}>{ "Stop" }</button>
+                </div>
+            </form>
+            <Notice id="generate-failure" failure={(*refused).clone().or(failed)} />
+            if let Some(writing) = &props.writing {
+                <p class="written" dir="auto"><span class="after">{ &writing.after }</span><ins>{ &writing.generation.text }</ins></p>
+            }
+            <div class="outcome">
+                <p class="readout" role="status">{ props.writing.as_ref().map(outcome) }</p>
+                if has_text && !is_working && !props.asks.is_corrupted {
+                    <button type="button" onclick={onkeep}>{ "Append to prompt" }</button>
+                }
+            </div>
+        </Section>
+    }
+}
+
+fn caption(asks: &GoesOnFrom) -> Html {
+    let edits = match asks.set.len() {
+        0 => String::new(),
+        1 => ", under the edit above".to_owned(),
+        count => format!(", under the {count} edits above"),
+    };
+    let prompt = if asks.is_corrupted { "corrupted prompt" } else { "prompt" };
+    html! {
+        <>
+        { format!("Writes on from the {prompt}{edits}. ") }
+        { "Temperature divides the logits before the softmax (0 always takes the likeliest token); top-k and top-p keep \
+           only the likeliest tokens; the same seed draws the same text." }
+        </>
+    }
+}
+
+fn outcome(writing: &Writing) -> String {
+    let count = writing.generation.ids.len();
+    let tokens = tokens(count);
+    match writing.stage {
+        WritingStage::Working => "Writing …".to_owned(),
+        WritingStage::Done => format!("{tokens} written."),
+        WritingStage::Stopped => format!("Stopped after {tokens}."),
+        WritingStage::Failed(_) if count > 0 => format!("Ended after {tokens}."),
+        WritingStage::Failed(_) => String::new(),
+    }
+}
+
+/// What the boxes ask for.
+///
+/// # Errors
+/// The first box that holds no number; whether a number is in range is the worker's to say.
+fn options(settings: &Settings, asks: &GoesOnFrom) -> Result<GenerateOptions, Failure> {
+    fn read<T: std::str::FromStr>(option: &'static str, text: &str, what: &str) -> Result<T, Failure> {
+        let problem = || format!("must be {what}; {:?} is none.", text.trim());
+        text.trim().parse().map_err(|_| Failure::from(&Error::BadOption { option, problem: problem() }))
+    }
+    fn unless_empty<T: std::str::FromStr>(option: &'static str, text: &str, what: &str) -> Result<Option<T>, Failure> {
+        if text.trim().is_empty() { Ok(None) } else { read(option, text, what).map(Some) }
+    }
+    Ok(GenerateOptions {
+        prompt: prompt_of(&asks.prompt, asks.reads_text)?,
+        max: read("max tokens", &settings.max, "a whole number")?,
+        temperature: read("temperature", &settings.temperature, "a number")?,
+        top_k: unless_empty("top-k", &settings.top_k, "a whole number, or empty for all")?,
+        top_p: unless_empty("top-p", &settings.top_p, "a number, or empty for 1")?,
+        seed: read("seed", &settings.seed, "a whole number")?,
+        set: asks.set.clone(),
+        clean: asks.other.as_ref().map(|other| prompt_of(other, asks.reads_text)).transpose()?,
+        corpus: asks.corpus.clone(),
+        no_bos: !asks.bos,
+    })
+}
+
+#[derive(Properties, PartialEq)]
+struct SettingProps {
+    id: &'static str,
+    label: &'static str,
+    #[prop_or_default]
+    placeholder: &'static str,
+    value: String,
+    onset: Callback<String>,
+}
+
+#[component]
+fn Setting(props: &SettingProps) -> Html {
+    let oninput = {
+        let onset = props.onset.clone();
+        Callback::from(move |event: InputEvent| {
+            if let Some(input) = event.target_dyn_into::<web_sys::HtmlInputElement>() {
+                onset.emit(input.value());
+            }
+        })
+    };
+    html! {
+        <div class="setting">
+            <label for={props.id}>{ props.label }</label>
+            <input id={props.id} type="text" inputmode="decimal" autocomplete="off" spellcheck="false"
+                placeholder={props.placeholder} value={props.value.clone()} {oninput} />
+        </div>
+    }
+}

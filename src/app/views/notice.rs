@@ -1,0 +1,71 @@
+//! What a link brought that was not used, and the model that it was made with, offered and never loaded by itself.
+
+use yew::prelude::*;
+
+use crate::app::api::from_address;
+use crate::app::client::{Client, demo};
+use crate::app::requests::load;
+use crate::app::state::{Action, Dispatch, Opened};
+use crate::link::Model;
+
+#[derive(Properties, PartialEq)]
+pub struct Props {
+    pub client: Client,
+    pub opened: Opened,
+    pub dispatch: Dispatch,
+}
+
+#[component]
+pub fn LinkNotice(props: &Props) -> Html {
+    let opened = &props.opened;
+    let offered = opened.offered.as_ref().map(|link| &link.model);
+    let is_empty = opened.notices.is_empty() && offered.is_none();
+    let ondismiss = {
+        let dispatch = props.dispatch.clone();
+        Callback::from(move |_: MouseEvent| dispatch.dispatch(Action::Dismiss))
+    };
+    html! {
+        // always there, as screen readers announce changes only in regions they know
+        <div class={classes!("link-notice", is_empty.then_some("empty"))} role="status" aria-live="polite">
+            if !is_empty {
+                <div>
+                    { for offered.map(|model| offer(model, props)) }
+                    if !opened.notices.is_empty() {
+                        <ul>{ for opened.notices.iter().map(|notice| html! { <li dir="auto">{ notice }</li> }) }</ul>
+                    }
+                </div>
+                <button type="button" class="small" onclick={ondismiss}>{ "Dismiss" }</button>
+            }
+        </div>
+    }
+}
+
+/// Names the link's model; a button loads it where it can be loaded from here.
+fn offer(model: &Model, props: &Props) -> Html {
+    let source = match model {
+        Model::Demo => Ok(demo()),
+        Model::Folder(address) => from_address(address),
+        Model::Files => {
+            return html! {
+                <p>{ "This link was made with a model from its maker's own files. Load the same files to see the same figures." }</p>
+            };
+        }
+    };
+    let name = match model {
+        Model::Folder(address) => html! { <>{ "the model in the folder " }<code dir="auto">{ address }</code></> },
+        Model::Demo | Model::Files => html! { "the demo model" },
+    };
+    match source {
+        Ok(source) => {
+            let (client, dispatch) = (props.client.clone(), props.dispatch.clone());
+            let onload = Callback::from(move |_: MouseEvent| load(&client, &dispatch, source.clone()));
+            html! {
+                <p>{ "This link was made with " }{ name }{ "; what you see is another one. " }
+                    <button type="button" class="small" onclick={onload}>{ "Load that model" }</button></p>
+            }
+        }
+        Err(error) => {
+            html! { <p>{ "This link was made with " }{ name }{ format!(". It can't be loaded from here: {error}") }</p> }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Small pieces that several views are made of.
+
+pub mod copy_link;
+pub mod cursor;
+pub mod failure;
+pub mod read;
+pub mod section;
+pub mod seen;
+pub mod sweep;
+pub mod theme;
+pub mod token;
+pub mod typed;
+pub mod width;

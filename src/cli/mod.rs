@@ -1,0 +1,122 @@
+//! The command line: turns arguments into a request, runs the session, prints its answer.
+
+mod arguments;
+mod documents;
+mod print;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::engine::{Unhurried, complete};
+use crate::error::{Error, Result};
+use crate::model::{Model, ModelLoader};
+use crate::protocol::Event;
+use crate::session::Session;
+use arguments::{Arguments, ModelArguments};
+
+/// What a person can mend ends with this.
+const MENDABLE: u8 = 2;
+/// One read of the weights' file.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// The demo model's files, which the binary carries so that it runs anywhere by itself. (Not in the library: the
+/// example that trains the demo must build before there is one.)
+pub struct Demo {
+    pub config: &'static [u8],
+    pub tokenizer: &'static [u8],
+    pub weights: &'static [u8],
+}
+
+/// Runs the program.
+pub fn main(demo: &Demo) -> ExitCode {
+    match run(&Arguments::parse(), demo) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("peartree: {error}");
+            ExitCode::from(MENDABLE)
+        }
+    }
+}
+
+fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
+    let request = arguments.request()?;
+    if let Some(threads) = arguments.model.threads {
+        use_threads(threads)?;
+    }
+    let session = Session::new(arguments.model.name(), load(&arguments.model, demo)?);
+    let bar = progress_bar("{msg} {bar:32} {pos} of {len}", 0);
+    let answer = complete(session.answer(&request, &Unhurried, |event| show(&bar, event)));
+    bar.finish_and_clear();
+    let answer = answer?;
+    let text = if arguments.model.json { print::json(&answer) } else { print::table(&answer) };
+    // a reader that has gone away (`| head`) is no failure
+    let _ = writeln!(std::io::stdout(), "{text}");
+    Ok(())
+}
+
+/// candle's products run on rayon's global pool: its size is the number of threads that compute.
+fn use_threads(threads: usize) -> Result<()> {
+    let bad = |problem: String| Error::BadOption { option: "--threads", problem };
+    if threads == 0 || threads > 1024 {
+        return Err(bad("must be from 1 to 1024.".into()));
+    }
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| bad(format!("can't be set: {e}.")))
+}
+
+fn load(arguments: &ModelArguments, demo: &Demo) -> Result<Model> {
+    match &arguments.model {
+        None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights),
+        Some(folder) => load_folder(folder),
+    }
+}
+
+fn load_folder(folder: &Path) -> Result<Model> {
+    let config = read_file(&folder.join("config.json"))?;
+    let tokenizer_path = folder.join("tokenizer.json");
+    let tokenizer = if tokenizer_path.exists() { Some(read_file(&tokenizer_path)?) } else { None };
+    let path = folder.join("model.safetensors");
+    let mut file = File::open(&path).map_err(|e| unreadable(&path, &e))?;
+    let bytes = file.metadata().map_err(|e| unreadable(&path, &e))?.len();
+    let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", bytes);
+    let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), Some(bytes))?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = file.read(&mut chunk).map_err(|e| unreadable(&path, &e))?;
+        if read == 0 {
+            break;
+        }
+        loader.push(&chunk[..read])?;
+        bar.inc(read as u64);
+    }
+    bar.finish_and_clear();
+    loader.finish()
+}
+
+/// Moves the bar of a sweep.
+fn show(bar: &ProgressBar, event: Event) {
+    if let Event::Progress(progress) = event {
+        bar.set_length(progress.total.unwrap_or(0.0) as u64);
+        bar.set_message(progress.what);
+        bar.set_position(progress.done as u64);
+    }
+}
+
+/// Drawn on standard error, and only where that is a terminal.
+fn progress_bar(template: &str, total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| unreadable(path, &e))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    let why = format!("{error}. Check the path; without --model the demo model is used.");
+    Error::Read { what: path.display().to_string(), why }
+}

@@ -1,0 +1,116 @@
+//! Answers as text: JSON for programs, tables for people.
+
+use crate::protocol::json::Json;
+use crate::protocol::{
+    Answer, Attribution, Bench, BenchRow, BenchTable, Candidate, Edited, Grid, LogitLens, Neurons, Patch, Prediction,
+};
+
+/// One JSON object.
+pub fn json(answer: &Answer) -> String {
+    // answers are structs of numbers, strings and lists: these always have a JSON form
+    serde_json::to_string(&Json(answer)).unwrap_or_default()
+}
+
+/// A table for a terminal; where there is none, JSON.
+pub fn table(answer: &Answer) -> String {
+    match answer {
+        Answer::Prediction(prediction) => predictions(prediction),
+        Answer::Lens(lens) => lens_points(lens),
+        Answer::Generation(generation) => generation.text.clone(),
+        Answer::Attribution(attribution) => attributions(attribution),
+        Answer::Patch(patch) => patches(patch),
+        Answer::Neurons(neurons) => best_neurons(neurons),
+        Answer::Edited(edited) => outcomes(edited),
+        Answer::Bench(Bench::Table(table)) => benchmark(table),
+        other => json(other),
+    }
+}
+
+fn predictions(prediction: &Prediction) -> String {
+    let head = format!("{} tokens: {}\n", prediction.ids.len(), prediction.tokens.join("|"));
+    format!("{head}\n{}", candidates(&prediction.top))
+}
+
+fn candidates(top: &[Candidate]) -> String {
+    let row = |candidate: &Candidate| {
+        let token = format!("{:?}", candidate.token);
+        format!("{token:20} #{:<6} {:7.3} % {:9.4}", candidate.id, candidate.prob * 100.0, candidate.logit)
+    };
+    top.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn attributions(attribution: &Attribution) -> String {
+    let mut lines = vec![
+        format!("{:12} {:9.4}", "embed", attribution.embed),
+        format!("{:12} {:9.4}", "pos_embed", attribution.pos_embed),
+    ];
+    for (layer, ((attn, mlp), heads)) in
+        attribution.attn.iter().zip(&attribution.mlp).zip(&attribution.heads).enumerate()
+    {
+        let heads: Vec<String> = heads.iter().map(|head| format!("{head:8.4}")).collect();
+        lines.push(format!("{:12} {attn:9.4}   heads {}", format!("L{layer} attn"), heads.join(" ")));
+        lines.push(format!("{:12} {mlp:9.4}", format!("L{layer} mlp")));
+    }
+    lines.push(format!("{:12} {:9.4}", "bias", attribution.bias));
+    lines.push(format!("{:12} {:9.4}", "total", attribution.total));
+    lines.join("\n")
+}
+
+fn patches(patch: &Patch) -> String {
+    let Grid { columns, values, .. } = &patch.values;
+    let row = |(layer, row): (usize, &[f32])| {
+        let cells: Vec<String> = row.iter().map(|value| format!("{:7.1}", 100.0 * value)).collect();
+        format!("L{layer:<4}{}", cells.join(" "))
+    };
+    let head = format!(
+        "logit difference: clean {:.4}, corrupted {:.4}; recovered, in per cent:",
+        patch.clean, patch.corrupted
+    );
+    std::iter::once(head)
+        .chain(values.0.chunks_exact((*columns).max(1)).enumerate().map(row))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Neurons listed on a terminal.
+const LISTED: usize = 20;
+
+fn best_neurons(neurons: &Neurons) -> String {
+    let values = &neurons.values.values.0;
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
+    let columns = neurons.values.columns.max(1);
+    let row = |&at: &usize| {
+        let place =
+            if neurons.values.is_list { format!("N{at}") } else { format!("L{} N{}", at / columns, at % columns) };
+        let share = |grid: &Grid| 100.0 * grid.values.0[at];
+        format!(
+            "{place:12} {:8.2} % {:8.2} % {:8.2} %",
+            share(&neurons.values),
+            share(&neurons.estimate),
+            share(&neurons.direct_share)
+        )
+    };
+    let head = format!("{:12} {:>10} {:>10} {:>10}", "neuron", "recovers", "estimate", "directly");
+    std::iter::once(head).chain(order.iter().take(LISTED).map(row)).collect::<Vec<_>>().join("\n")
+}
+
+fn outcomes(edited: &Edited) -> String {
+    let outcome = |name: &str, outcome: &crate::protocol::Outcome| {
+        format!("{name}: logit difference {:.4}\n{}", outcome.diff, candidates(&outcome.top))
+    };
+    format!("{}\n\n{}", outcome("before", &edited.before), outcome("after", &edited.after))
+}
+
+fn benchmark(table: &BenchTable) -> String {
+    let head = format!("{:12} {:>10} {:>9} {:>9}   {} threads", "task", "ms", "GFLOP/s", "GB/s", table.threads);
+    let row = |row: &BenchRow| format!("{:12} {:10.2} {:9.1} {:9.1}", row.task, row.ms, row.gflops, row.gbytes);
+    std::iter::once(head).chain(table.rows.iter().map(row)).collect::<Vec<_>>().join("\n")
+}
+
+fn lens_points(lens: &LogitLens) -> String {
+    let head = format!("{:28} {:>9} {:>9}", "point", "final_ln", "own_ln");
+    let rows = lens.labels.iter().zip(lens.final_ln.iter().zip(&lens.own_ln));
+    let rows = rows.map(|(label, (final_ln, own_ln))| format!("{label:28} {final_ln:9.4} {own_ln:9.4}"));
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,158 @@
+//! Products of activations with weights, by the kernel that suits the shape.
+
+use super::{stream, transposed};
+
+/// From so many rows on, a packed block of weights is used often enough.
+#[cfg(target_arch = "wasm32")]
+const MANY: usize = 48;
+
+/// `out [rows, n_out] = x [rows, n_in] · weight [n_in, n_out] + bias [n_out]`; added to `out` if `add`.
+#[inline(never)]
+pub fn linear(x: &[f32], weight: &[f32], bias: Option<&[f32]>, n_out: usize, add: bool, out: &mut [f32]) {
+    if !add {
+        out.fill(0.0);
+    }
+    if let Some(bias) = bias {
+        for out in out.chunks_exact_mut(n_out) {
+            out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
+        }
+    }
+    match out.len() / n_out {
+        0 => {}
+        1 => stream::one_row(&x[..weight.len() / n_out], weight, out),
+        #[cfg(not(target_arch = "wasm32"))]
+        _ => super::native::linear(x, weight, n_out, out),
+        #[cfg(target_arch = "wasm32")]
+        rows if rows < MANY => stream::few_rows(x, weight, n_out, out),
+        #[cfg(target_arch = "wasm32")]
+        _ => super::panel::many_rows(x, weight, n_out, out),
+    }
+}
+
+/// `out [rows, n_out] = x [rows, n_in] · weight [n_out, n_in]ᵀ`: the unembedding, and every product backwards.
+#[inline(never)]
+pub fn linear_transposed(x: &[f32], weight: &[f32], n_in: usize, out: &mut [f32]) {
+    #[cfg(not(target_arch = "wasm32"))]
+    if x.len() >= 2 * n_in {
+        return super::native::linear_transposed(x, weight, n_in, out);
+    }
+    transposed::product(x, weight, n_in, out);
+}
+
+/// The scalar product, summed in eight lanes.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a8, a1) = a.as_chunks::<8>();
+    let (b8, b1) = b.as_chunks::<8>();
+    let mut lanes = [0.0f32; 8];
+    for (a, b) in a8.iter().zip(b8) {
+        for lane in 0..8 {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.iter().sum::<f32>() + a1.iter().zip(b1).map(|(a, b)| a * b).sum::<f32>()
+}
+
+/// `out += scale * x`.
+pub fn add_scaled(x: &[f32], scale: f32, out: &mut [f32]) {
+    out.iter_mut().zip(x).for_each(|(out, x)| *out += scale * x);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::panel;
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// Rows, n_in, n_out: around every kernel's edges.
+    const SHAPES: [(usize, usize, usize); 12] = [
+        (1, 1, 1),
+        (1, 770, 1030),
+        (1, 1027, 64),
+        (2, 3, 5),
+        (2, 64, 192),
+        (3, 130, 77),
+        (5, 768, 24),
+        (20, 65, 1031),
+        (20, 512, 96),
+        (33, 259, 300),
+        (61, 515, 129),
+        (330, 70, 43),
+    ];
+
+    /// The same numbers each time, between -1 and 1.
+    fn numbers(len: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    fn check(found: &[f32], right: impl Fn(usize, usize) -> f64, n_in: usize, n_out: usize, what: &str) {
+        for (at, &found) in found.iter().enumerate() {
+            let right = right(at / n_out, at % n_out);
+            // a sum of n products below 1, each rounded
+            let tolerance = 1e-6 * (n_in as f64).sqrt() + 1e-6 * right.abs();
+            assert!((f64::from(found) - right).abs() < tolerance, "{what} at {at}: {right}, not {found}");
+        }
+    }
+
+    #[test]
+    fn linear_matches_a_plain_loop() {
+        for (rows, n_in, n_out) in SHAPES {
+            let (x, weight) = (numbers(rows * n_in, 1), numbers(n_in * n_out, 2));
+            let (bias, before) = (numbers(n_out, 3), numbers(rows * n_out, 4));
+            let product = |row: usize, column: usize| -> f64 {
+                (0..n_in).map(|k| f64::from(x[row * n_in + k]) * f64::from(weight[k * n_out + column])).sum()
+            };
+            let shape = format!("{rows} x {n_in} x {n_out}");
+            let mut out = before.clone();
+            linear(&x, &weight, Some(&bias), n_out, false, &mut out);
+            check(&out, |row, column| product(row, column) + f64::from(bias[column]), n_in, n_out, &shape);
+            let mut out = before.clone();
+            linear(&x, &weight, None, n_out, true, &mut out);
+            let sum = |row, column| product(row, column) + f64::from(before[row * n_out + column]);
+            check(&out, sum, n_in, n_out, &shape);
+            // wasm's kernels, which natively nobody calls
+            for kernel in [stream::few_rows, panel::many_rows] {
+                let mut out = before.clone();
+                kernel(&x, &weight, n_out, &mut out);
+                check(&out, sum, n_in, n_out, &shape);
+            }
+        }
+    }
+
+    #[test]
+    fn linear_transposed_matches_a_plain_loop() {
+        for (rows, n_in, n_out) in SHAPES {
+            let (x, weight) = (numbers(rows * n_in, 5), numbers(n_in * n_out, 6));
+            let product = |row: usize, column: usize| -> f64 {
+                (0..n_in).map(|k| f64::from(x[row * n_in + k]) * f64::from(weight[column * n_in + k])).sum()
+            };
+            for kernel in [linear_transposed, transposed::product] {
+                let mut out = vec![f32::NAN; rows * n_out];
+                kernel(&x, &weight, n_in, &mut out);
+                check(&out, product, n_in, n_out, &format!("{rows} x {n_in} x {n_out}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_the_same_in_any_batch() {
+        let (n_in, n_out) = (300, 90);
+        let (x, weight) = (numbers(100 * n_in, 7), numbers(n_in * n_out, 8));
+        for kernel in [stream::few_rows, panel::many_rows] {
+            let product = |rows: usize| {
+                let mut out = vec![0.0; rows * n_out];
+                kernel(&x[..rows * n_in], &weight, n_out, &mut out);
+                out
+            };
+            let all = product(100);
+            for rows in [1, 2, 7] {
+                assert_eq!(product(rows), all[..rows * n_out]);
+            }
+        }
+    }
+}

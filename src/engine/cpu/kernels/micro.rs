@@ -1,0 +1,113 @@
+//! The innermost loops: a tile of the product, kept in registers while the depth passes by.
+//!
+//! All of them count on a compiler that keeps eight sums, two weights and one activation in wasm's (in truth x86's)
+//! sixteen registers. More rows a tile, or the depth unrolled, spill and cost half the speed.
+
+use super::lanes::F32x4;
+
+/// Columns of a tile of [`outer`].
+pub const WIDTH: usize = 8;
+
+/// `out [R, 8] += x [R, depth] · panel [depth, 8]`; rows lie their stride apart.
+///
+/// # Safety
+/// All those places must be readable, those of `out` writable and used by nothing else.
+#[inline(never)] // inlined, its loop competes for registers with its surroundings
+pub unsafe fn outer<const R: usize>(x: Rows<*const f32>, panel: Rows<*const f32>, depth: usize, out: Rows<*mut f32>) {
+    let mut sums = [[F32x4::splat(0.0); 2]; R];
+    let mut x_rows: [_; R] = std::array::from_fn(|row| x.start.wrapping_add(row * x.stride));
+    let mut weights = panel.start;
+    for _ in 0..depth {
+        // SAFETY: `depth` steps stay within what the caller vouches for
+        unsafe {
+            let (left, right) = (F32x4::load(weights), F32x4::load(weights.add(4)));
+            for (sums, x) in sums.iter_mut().zip(&mut x_rows) {
+                let value = F32x4::load_splat(*x);
+                sums[0] = value.mul_add(left, sums[0]);
+                sums[1] = value.mul_add(right, sums[1]);
+                *x = x.wrapping_add(1);
+            }
+        }
+        weights = weights.wrapping_add(panel.stride);
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        for (half, &sum) in sums.iter().enumerate() {
+            // SAFETY: the tile is the caller's to write
+            unsafe {
+                let out = out.start.add(row * out.stride + 4 * half);
+                (F32x4::load(out) + sum).store(out);
+            }
+        }
+    }
+}
+
+/// `sums [rows, 8] += x [rows, 4] · weights [4, 8]`, all rows close together but those of `weights`.
+///
+/// # Safety
+/// All those places must be readable, those of `sums` writable and used by nothing else.
+#[inline(always)]
+pub unsafe fn four_deep(x: *const f32, weights: Rows<*const f32>, rows: usize, sums: *mut f32) {
+    // SAFETY: the caller's
+    let weights: [[F32x4; 2]; 4] = std::array::from_fn(|depth| {
+        std::array::from_fn(|half| unsafe { F32x4::load(weights.start.add(depth * weights.stride + 4 * half)) })
+    });
+    let (mut x, mut at) = (x, sums);
+    for _ in 0..rows {
+        // SAFETY: `rows` steps stay within what the caller vouches for
+        unsafe {
+            let (mut left, mut right) = (F32x4::load(at), F32x4::load(at.add(4)));
+            for (depth, weights) in weights.iter().enumerate() {
+                let value = F32x4::load_splat(x.add(depth));
+                left = value.mul_add(weights[0], left);
+                right = value.mul_add(weights[1], right);
+            }
+            left.store(at);
+            right.store(at.add(4));
+        }
+        (x, at) = (x.wrapping_add(4), at.wrapping_add(WIDTH));
+    }
+}
+
+/// `x [R, depth] · weights [C, depth]ᵀ`: the scalar products of R rows with C rows.
+///
+/// # Safety
+/// All those places must be readable.
+#[inline(always)]
+pub unsafe fn inner<const R: usize, const C: usize>(
+    x: [*const f32; R],
+    weights: [*const f32; C],
+    depth: usize,
+) -> [[f32; C]; R] {
+    let mut sums = [[F32x4::splat(0.0); C]; R];
+    let mut at = 0;
+    while at + 4 <= depth {
+        // SAFETY: below `depth`
+        unsafe {
+            let x: [F32x4; R] = std::array::from_fn(|row| F32x4::load(x[row].add(at)));
+            for (column, weights) in weights.iter().enumerate() {
+                let weights = F32x4::load(weights.add(at));
+                for (sums, x) in sums.iter_mut().zip(x) {
+                    sums[column] = x.mul_add(weights, sums[column]);
+                }
+            }
+        }
+        at += 4;
+    }
+    let mut out = sums.map(|sums| sums.map(F32x4::sum));
+    for at in at..depth {
+        for (out, x) in out.iter_mut().zip(x) {
+            for (out, weights) in out.iter_mut().zip(weights) {
+                // SAFETY: below `depth`
+                *out += unsafe { *x.add(at) * *weights.add(at) };
+            }
+        }
+    }
+    out
+}
+
+/// Rows of a matrix: where the first begins, and how far it is from one to the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<P> {
+    pub start: P,
+    pub stride: usize,
+}

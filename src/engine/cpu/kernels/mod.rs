@@ -1,0 +1,21 @@
+//! The loops that the engine spends its time in, over plain slices of f32, row-major.
+//!
+//! Every kernel splits its work into pieces that depend on the shapes alone, never on the number of threads, so that
+//! one thread and many give the same bits.
+//!
+//! They are never inlined: a browser runs every function slowly until it has seen it work for a while, so each loop should
+//! exist once and not in every caller.
+
+pub mod attention;
+pub mod gelu;
+pub mod lanes;
+pub mod matmul;
+pub mod micro;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+pub mod norm;
+pub mod panel;
+pub mod pool;
+pub mod stream;
+pub mod team;
+pub mod transposed;

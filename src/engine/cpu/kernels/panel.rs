@@ -1,0 +1,133 @@
+//! Products of many rows with a weight matrix: a block of weights is packed into panels of eight columns, small enough for
+//! the second-level cache, and used by all rows before the next block is looked at.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::lanes::F32x4;
+use super::micro::{self, Rows, WIDTH};
+use super::pool::{self, Parts};
+use super::stream::columns_of_piece;
+
+/// Rows of weights that are packed at once; with four rows of activations, a panel of so many fits the first-level cache.
+const DEPTH: usize = 256;
+/// Most rows of one piece: packing its weights costs as much as four rows' product.
+const ROWS: usize = 320;
+/// Rows of a tile.
+const TILE: usize = 4;
+/// Between panels, so that they don't all fall on the same lines of the cache.
+const GAP: usize = 16;
+
+thread_local! {
+    static PANELS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `out [rows, n_out] += x [rows, n_in] · weight [n_in, n_out]` for many rows.
+#[inline(never)]
+pub fn many_rows(x: &[f32], weight: &[f32], n_out: usize, out: &mut [f32]) {
+    let rows = out.len() / n_out;
+    let columns = columns_of_piece(n_out);
+    let blocks = rows.div_ceil(ROWS);
+    let rows_each = rows.div_ceil(blocks).next_multiple_of(TILE);
+    let out = Parts::of(out);
+    pool::for_each(blocks * n_out.div_ceil(columns), |piece| {
+        let (block, piece) = (piece % blocks, piece / blocks);
+        let rows = (block * rows_each).min(rows)..((block + 1) * rows_each).min(rows);
+        let columns = piece * columns..n_out.min((piece + 1) * columns);
+        PANELS.with_borrow_mut(|panels| product(x, weight, n_out, rows, columns, panels, out));
+    });
+}
+
+/// One piece: `out[rows, columns] += x[rows, ..] · weight[.., columns]`.
+fn product(
+    x: &[f32],
+    weight: &[f32],
+    n_out: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    panels: &mut Vec<f32>,
+    out: Parts<'_>,
+) {
+    let n_in = weight.len() / n_out;
+    assert!(x.len() >= rows.end * n_in, "as many rows go in as come out");
+    let panel = WIDTH * DEPTH + GAP;
+    panels.resize(columns.len().div_ceil(WIDTH) * panel, 0.0);
+    for from in (0..n_in).step_by(DEPTH) {
+        let depth = DEPTH.min(n_in - from);
+        let of_weight = &weight[from * n_out..(from + depth) * n_out];
+        pack(of_weight, n_out, columns.clone(), panel, panels);
+        for row in rows.clone().step_by(TILE) {
+            let tile_rows = TILE.min(rows.end - row);
+            let x = Rows { start: x[row * n_in + from..].as_ptr(), stride: n_in };
+            for (index, panel) in panels.chunks_exact(panel).enumerate() {
+                let column = columns.start + index * WIDTH;
+                let panel = Rows { start: panel.as_ptr(), stride: WIDTH };
+                let width = WIDTH.min(columns.end - column);
+                // SAFETY: `x` has these rows to the end of `depth`, a panel has `depth` rows of eight; tiles of pieces don't
+                // overlap
+                unsafe { tile(x, panel, depth, tile_rows, width, row * n_out + column, n_out, out) };
+            }
+        }
+    }
+}
+
+/// One tile of up to four rows and eight columns, at `at` in `out`.
+///
+/// # Safety
+/// `x` and `panel` must be readable over `depth`, and nothing else may use the tile in `out`.
+#[allow(clippy::too_many_arguments)] // two matrices, a place in a third, and three sizes
+unsafe fn tile(
+    x: Rows<*const f32>,
+    panel: Rows<*const f32>,
+    depth: usize,
+    rows: usize,
+    width: usize,
+    at: usize,
+    n_out: usize,
+    out: Parts<'_>,
+) {
+    let mut edge = [0.0; TILE * WIDTH];
+    let whole = width == WIDTH;
+    // SAFETY: the caller's; `edge` has room for any tile
+    unsafe {
+        let target = if whole {
+            Rows { start: out.pointer(at, (rows - 1) * n_out + WIDTH), stride: n_out }
+        } else {
+            Rows { start: edge.as_mut_ptr(), stride: WIDTH }
+        };
+        match rows {
+            1 => micro::outer::<1>(x, panel, depth, target),
+            2 => micro::outer::<2>(x, panel, depth, target),
+            3 => micro::outer::<3>(x, panel, depth, target),
+            _ => micro::outer::<TILE>(x, panel, depth, target),
+        }
+        if !whole {
+            for (row, sums) in edge.chunks_exact(WIDTH).take(rows).enumerate() {
+                let out = out.slice(at + row * n_out, width);
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+            }
+        }
+    }
+}
+
+/// Copies `weight [depth, n_out]`'s `columns` into panels `[depth, 8]`, each `size` after the other; the last is filled
+/// with zeros. Four rows at a time, as memory likes it.
+fn pack(weight: &[f32], n_out: usize, columns: Range<usize>, size: usize, panels: &mut [f32]) {
+    let whole = columns.len() / WIDTH;
+    for (group, rows) in weight.chunks(4 * n_out).enumerate() {
+        for (index, panel) in panels.chunks_exact_mut(size).enumerate() {
+            let first = columns.start + index * WIDTH;
+            for (row, packed) in rows.chunks_exact(n_out).zip(panel[group * 4 * WIDTH..].chunks_exact_mut(WIDTH)) {
+                if index < whole {
+                    let (fours, _) = row[first..first + WIDTH].as_chunks::<4>();
+                    let (packed, _) = packed.as_chunks_mut::<4>();
+                    packed.iter_mut().zip(fours).for_each(|(packed, four)| F32x4::from_array(four).write(packed));
+                } else {
+                    let (there, beyond) = packed.split_at_mut(columns.end - first);
+                    there.copy_from_slice(&row[first..columns.end]);
+                    beyond.fill(0.0);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Products with the transpose of a matrix, row by row against row: the unembedding, and every product backwards.
+//!
+//! Both sides lie along the depth, so nothing needs packing. As in [`super::stream`], four places are read at once.
+
+use super::micro;
+use super::pool::{self, Parts};
+
+/// Weights of one piece, in whole rows: some hundred kilobytes, that the second-level cache holds for all rows.
+const PIECE: usize = 3 << 16;
+/// Rows of activations that go over a piece together.
+const ROWS: usize = 64;
+/// Rows of weights that are read at once.
+const BANDS: usize = 4;
+
+/// `out [rows, n_out] = x [rows, n_in] · weight [n_out, n_in]ᵀ`.
+#[inline(never)]
+pub fn product(x: &[f32], weight: &[f32], n_in: usize, out: &mut [f32]) {
+    let n_out = weight.len() / n_in;
+    let rows = x.len() / n_in;
+    assert!(out.len() == rows * n_out && weight.len() == n_out * n_in, "the shapes must agree");
+    let columns = (PIECE / n_in).max(1).next_multiple_of(BANDS);
+    let out = Parts::of(out);
+    pool::for_each(n_out.div_ceil(columns), |piece| {
+        let columns = piece * columns..n_out.min((piece + 1) * columns);
+        let band = columns.len() / BANDS;
+        for block in (0..rows).step_by(ROWS) {
+            let end = rows.min(block + ROWS);
+            for at in 0..band {
+                let names: [usize; BANDS] = std::array::from_fn(|index| columns.start + index * band + at);
+                let pairs = end - (end - block) % 2;
+                for row in (block..pairs).step_by(2) {
+                    tile(x, weight, n_in, [row, row + 1], names, out);
+                }
+                if pairs < end {
+                    tile(x, weight, n_in, [pairs], names, out);
+                }
+            }
+            for column in columns.start + BANDS * band..columns.end {
+                (block..end).for_each(|row| tile(x, weight, n_in, [row], [column], out));
+            }
+        }
+    });
+}
+
+/// The products of some rows with some columns.
+#[inline(always)]
+fn tile<const R: usize, const C: usize>(
+    x: &[f32],
+    weight: &[f32],
+    n_in: usize,
+    rows: [usize; R],
+    columns: [usize; C],
+    out: Parts<'_>,
+) {
+    let n_out = weight.len() / n_in;
+    let x = rows.map(|row| x[row * n_in..(row + 1) * n_in].as_ptr());
+    let weights = columns.map(|column| weight[column * n_in..(column + 1) * n_in].as_ptr());
+    // SAFETY: all these rows are `n_in` long
+    let products = unsafe { micro::inner(x, weights, n_in) };
+    for (row, products) in rows.into_iter().zip(products) {
+        for (column, product) in columns.into_iter().zip(products) {
+            // SAFETY: a piece's columns are its own
+            unsafe { *out.pointer(row * n_out + column, 1) = product };
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Every way a request can fail, in words that say what happened and what to do.
+
+use thiserror::Error;
+
+/// A failure a person can read. `code()` is the stable name that scripts and the page branch on.
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("The prompt is empty. Type some text, for example: I climbed up the pear tree and picked")]
+    EmptyPrompt,
+    #[error(
+        "The prompt is {len} tokens long and this model reads at most {n_ctx}. Shorten it by {} {}; nothing was cut.",
+        len - n_ctx,
+        if len - n_ctx == 1 { "token" } else { "tokens" }
+    )]
+    PromptTooLong { len: usize, n_ctx: usize },
+    #[error(
+        "The text holds half of a surrogate pair, which is no character. Delete the broken character and type it again."
+    )]
+    BrokenText,
+    #[error("Token id {id} is not in this model's vocabulary of {vocab}. Use an id from 0 to {}.", vocab - 1)]
+    UnknownId { id: u32, vocab: usize },
+    #[error("{text:?} is {} tokens here: {}. Choose a text that is a single token (a leading space counts), or give an id as #281.", pieces.len(), pieces.join(" + "))]
+    NotOneToken { text: String, pieces: Vec<String> },
+    #[error("A token is needed: give its text, for example \" an\", or its id as #281.")]
+    EmptyToken,
+    #[error("{text:?} is not a token id. Write # and a whole number, for example #281.")]
+    BadTokenId { text: String },
+    #[error("This model came without a tokenizer.json, so it reads token ids only. Give ids, or add the file.")]
+    NoTokenizer,
+    #[error("There is no site {name:?}. Sites are named as in TransformerLens, for example blocks.1.mlp.hook_post.")]
+    UnknownSite { name: String },
+    #[error("The two prompts have the same tokens, so there is nothing to patch. Change a word in one of them.")]
+    SamePrompts,
+    #[error(
+        "Both prompts have the same logit difference of the two tokens ({diff}), so no share of it can be told. Choose another pair of tokens or other prompts."
+    )]
+    SameDifference { diff: f32 },
+    #[error("{option} {problem}")]
+    BadOption { option: &'static str, problem: String },
+    #[error("config.json {0}")]
+    Config(String),
+    #[error("tokenizer.json can't be used: {0} Get the file that belongs to the model again.")]
+    Tokenizer(String),
+    #[error("model.safetensors {0}")]
+    Weights(String),
+    #[error("There is no {what} at that place. Check the address or the folder.")]
+    NotThere { what: String },
+    #[error("{what} could not be read: {why}")]
+    Read { what: String, why: String },
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("No model is loaded. Load one first.")]
+    NoModel,
+    #[error("Stopped.")]
+    Cancelled,
+    #[error("The engine failed: {0}. Please report this with the prompt that caused it.")]
+    Engine(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// A stable, lower-case name of the kind of failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::EmptyPrompt => "empty_prompt",
+            Error::PromptTooLong { .. } => "prompt_too_long",
+            Error::BrokenText => "broken_text",
+            Error::UnknownId { .. } => "unknown_id",
+            Error::NotOneToken { .. } => "not_one_token",
+            Error::EmptyToken => "empty_token",
+            Error::BadTokenId { .. } => "bad_token_id",
+            Error::NoTokenizer => "no_tokenizer",
+            Error::UnknownSite { .. } => "unknown_site",
+            Error::SamePrompts => "same_prompts",
+            Error::SameDifference { .. } => "same_difference",
+            Error::BadOption { .. } => "bad_option",
+            Error::Config(_) => "bad_config",
+            Error::Tokenizer(_) => "bad_tokenizer",
+            Error::Weights(_) => "bad_weights",
+            Error::NotThere { .. } => "not_there",
+            Error::Read { .. } => "read_failed",
+            Error::Unsupported(_) => "unsupported",
+            Error::NoModel => "no_model",
+            Error::Cancelled => "cancelled",
+            Error::Engine(_) => "engine_failed",
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;

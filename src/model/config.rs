@@ -1,0 +1,172 @@
+//! A model's shape, read from the hub's `config.json` and checked before anything is sized by it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// GPT-2's hyperparameters under their TransformerLens names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub n_layer: usize,
+    pub n_head: usize,
+    /// Width of the residual stream (`n_embd` on the hub).
+    pub d_model: usize,
+    /// Width of an MLP's hidden layer (`n_inner`, by default `4 * d_model`).
+    pub d_mlp: usize,
+    /// Longest sequence, in tokens (`n_positions`).
+    pub n_ctx: usize,
+    pub vocab_size: usize,
+    /// Added to the variance in every LayerNorm.
+    pub ln_eps: f64,
+    /// Id of `<|endoftext|>`, put before every prompt.
+    pub bos_token_id: Option<u32>,
+}
+
+/// `config.json` as the hub writes it; only what changes the arithmetic is read.
+#[derive(Deserialize)]
+struct HubConfig {
+    model_type: Option<String>,
+    n_layer: usize,
+    n_head: usize,
+    n_embd: usize,
+    n_inner: Option<usize>,
+    n_positions: Option<usize>,
+    n_ctx: Option<usize>,
+    vocab_size: usize,
+    layer_norm_epsilon: Option<f64>,
+    activation_function: Option<String>,
+    bos_token_id: Option<u32>,
+    tie_word_embeddings: Option<bool>,
+    scale_attn_weights: Option<bool>,
+    scale_attn_by_inverse_layer_idx: Option<bool>,
+}
+
+/// Far above GPT-2 XL (48 layers, d 1600, vocabulary 50257); keeps products of sizes in range.
+const MOST: usize = 1 << 20;
+
+impl Config {
+    /// Reads the hub's `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it is not JSON, not a GPT-2, or asks for a variant whose arithmetic differs.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let hub: HubConfig = serde_json::from_slice(json)
+            .map_err(|e| Error::Config(format!("can't be read ({e}). Get the model's config.json again.")))?;
+        hub.refuse_variants()?;
+        let n_ctx = hub
+            .n_positions
+            .or(hub.n_ctx)
+            .ok_or_else(|| Error::Config("names no n_positions. Get the model's config.json again.".into()))?;
+        let config = Config {
+            n_layer: hub.n_layer,
+            n_head: hub.n_head,
+            d_model: hub.n_embd,
+            d_mlp: hub.n_inner.unwrap_or(hub.n_embd.saturating_mul(4)),
+            n_ctx,
+            vocab_size: hub.vocab_size,
+            ln_eps: hub.layer_norm_epsilon.unwrap_or(1e-5),
+            bos_token_id: hub.bos_token_id,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Width of one attention head.
+    pub fn d_head(&self) -> usize {
+        self.d_model / self.n_head
+    }
+
+    fn check(&self) -> Result<()> {
+        let sizes = [
+            ("n_layer", self.n_layer),
+            ("n_head", self.n_head),
+            ("n_embd", self.d_model),
+            ("n_inner", self.d_mlp),
+            ("n_positions", self.n_ctx),
+            ("vocab_size", self.vocab_size),
+        ];
+        for (name, size) in sizes {
+            if size == 0 || size > MOST {
+                return Err(Error::Config(format!("gives {name} = {size}, which no GPT-2 has. Is it this model's?")));
+            }
+        }
+        if !self.d_model.is_multiple_of(self.n_head) {
+            return Err(Error::Config(format!(
+                "gives n_embd = {} that n_head = {} does not divide. Is it this model's?",
+                self.d_model, self.n_head
+            )));
+        }
+        if !(self.ln_eps > 0.0 && self.ln_eps < 1.0) {
+            return Err(Error::Config(format!("gives layer_norm_epsilon = {}, which is no epsilon.", self.ln_eps)));
+        }
+        match self.bos_token_id {
+            Some(id) if id as usize >= self.vocab_size => {
+                Err(Error::Config(format!("gives bos_token_id = {id}, outside its vocabulary of {}.", self.vocab_size)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl HubConfig {
+    /// Computing on with another variant's formula would give wrong numbers in silence.
+    fn refuse_variants(&self) -> Result<()> {
+        let refuse = |what: String| Err(Error::Config(format!("{what}; Peartree runs GPT-2's own architecture only.")));
+        if let Some(kind) = self.model_type.as_deref().filter(|&kind| kind != "gpt2") {
+            return refuse(format!("says the model is a {kind:?}"));
+        }
+        let gelu = ["gelu_new", "gelu_pytorch_tanh"];
+        if let Some(name) = self.activation_function.as_deref().filter(|name| !gelu.contains(name)) {
+            return refuse(format!("asks for the activation {name:?}, not gelu_new"));
+        }
+        if self.tie_word_embeddings == Some(false) {
+            return refuse("unties the unembedding from the embedding".into());
+        }
+        if self.scale_attn_weights == Some(false) || self.scale_attn_by_inverse_layer_idx == Some(true) {
+            return refuse("scales attention in another way".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"{"model_type":"gpt2","n_layer":2,"n_head":2,"n_embd":8,"n_positions":16,"vocab_size":50,
+        "activation_function":"gelu_new","bos_token_id":49}"#;
+
+    fn with(change: &str, to: &str) -> Result<Config> {
+        Config::from_json(SMALL.replace(change, to).as_bytes())
+    }
+
+    #[test]
+    fn reads_the_hubs_names() {
+        let config = Config::from_json(SMALL.as_bytes()).unwrap();
+        assert_eq!((config.d_model, config.d_mlp, config.d_head(), config.n_ctx), (8, 32, 4, 16));
+        assert_eq!(config.ln_eps, 1e-5);
+    }
+
+    #[test]
+    fn n_ctx_stands_in_for_n_positions() {
+        assert_eq!(with("n_positions", "n_ctx").unwrap().n_ctx, 16);
+    }
+
+    #[test]
+    fn refuses_what_would_compute_wrong_numbers() {
+        for (change, to) in [
+            ("\"gpt2\"", "\"llama\""),
+            ("gelu_new", "relu"),
+            ("\"n_head\":2", "\"n_head\":3"),
+            ("\"n_layer\":2", "\"n_layer\":0"),
+            ("\"n_layer\":2", "\"n_layer\":99999999999"),
+            ("\"n_layer\":2", "\"n_layer\":-1"),
+            ("\"bos_token_id\":49", "\"bos_token_id\":50"),
+            ("\"bos_token_id\":49", "\"tie_word_embeddings\":false"),
+            ("\"bos_token_id\":49", "\"layer_norm_epsilon\":0"),
+        ] {
+            assert!(matches!(with(change, to), Err(Error::Config(_))), "{change} -> {to} was accepted");
+        }
+        assert!(matches!(Config::from_json(b"<html>"), Err(Error::Config(_))));
+    }
+}

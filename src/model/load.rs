@@ -1,0 +1,208 @@
+//! Builds a model from its files as their bytes arrive, wherever they come from.
+//!
+//! The loader is pushed chunks and does no reading itself, so one loader serves a disk, a network stream and a file
+//! dropped onto the page.
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+
+use super::safetensors::{Dtype, Header, TensorInfo, Widener, header_bytes};
+use super::weights::{canonical, parameters};
+use super::{Config, Tokenizer, Vocabulary, Weights};
+use crate::error::{Error, Result};
+
+/// A model ready to run.
+pub struct Model {
+    pub config: Config,
+    pub vocabulary: Vocabulary,
+    pub weights: Weights,
+}
+
+impl Model {
+    /// From whole files in memory.
+    ///
+    /// # Errors
+    /// What [`ModelLoader`] finds wrong with them.
+    pub fn from_bytes(config_json: &[u8], tokenizer_json: Option<&[u8]>, safetensors: &[u8]) -> Result<Self> {
+        let mut loader = ModelLoader::new(config_json, tokenizer_json, Some(safetensors.len() as u64))?;
+        loader.push(safetensors)?;
+        loader.finish()
+    }
+}
+
+/// Takes `model.safetensors` in pieces of any size.
+pub struct ModelLoader {
+    config: Config,
+    vocabulary: Vocabulary,
+    stage: Stage,
+    tensors: HashMap<String, Tensor>,
+    /// Length of the whole file, if the source told.
+    file_bytes: Option<u64>,
+}
+
+enum Stage {
+    /// Collecting the 8 bytes of length and the JSON after them.
+    Head(Vec<u8>),
+    Tensors(Reading),
+}
+
+/// Where in the tensors the stream stands.
+struct Reading {
+    header: Header,
+    next: usize,
+    /// Bytes of tensor `next` still to come.
+    left: u64,
+    /// The values of tensor `next`; none while a tensor is skipped.
+    widener: Option<Widener>,
+}
+
+impl ModelLoader {
+    /// From the two small files; `tokenizer_json` may be missing, then the model reads ids only.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Tokenizer`].
+    pub fn new(config_json: &[u8], tokenizer_json: Option<&[u8]>, file_bytes: Option<u64>) -> Result<Self> {
+        let config = Config::from_json(config_json)?;
+        let tokenizer = tokenizer_json.map(|json| Tokenizer::from_json(json, &config)).transpose()?;
+        let vocabulary = Vocabulary::new(tokenizer, &config);
+        Ok(ModelLoader { config, vocabulary, stage: Stage::Head(Vec::new()), tensors: HashMap::new(), file_bytes })
+    }
+
+    /// Takes the next bytes of `model.safetensors`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] as soon as the file is seen to be damaged or another model's.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+        if let Stage::Head(head) = &mut self.stage {
+            let Some(header) = take_header(head, &mut bytes)? else { return Ok(()) };
+            let whole_bytes = head.len() as u64 + header.data_bytes;
+            self.check_header(&header, whole_bytes)?;
+            self.stage = Stage::Tensors(Reading::new(header)?);
+        }
+        if let Stage::Tensors(reading) = &mut self.stage {
+            while let Some((info, values)) = reading.read(&mut bytes)? {
+                if let Some(values) = values {
+                    self.tensors.insert(canonical(&info.name).to_owned(), tensor(&info, values)?);
+                }
+            }
+            if !bytes.is_empty() {
+                return Err(Error::Weights(format!("goes on {} bytes past its end. Get the file again.", bytes.len())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The model, once the whole file was pushed.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when the file ended early.
+    pub fn finish(mut self) -> Result<Model> {
+        let cut = |what: String| Err(Error::Weights(format!("is cut short: {what}. Get the file again.")));
+        match &self.stage {
+            Stage::Head(head) => return cut(format!("it ends after {} bytes, inside its header", head.len())),
+            Stage::Tensors(reading) => {
+                if let Some(info) = reading.header.tensors.get(reading.next) {
+                    return cut(format!("it ends inside tensor {}, {} bytes before its end", info.name, reading.left));
+                }
+            }
+        }
+        let weights = Weights::from_tensors(&self.config, &mut self.tensors)?;
+        Ok(Model { config: self.config, vocabulary: self.vocabulary, weights })
+    }
+
+    /// Refuses another model's file, or a file of the wrong length, before its data is read.
+    fn check_header(&self, header: &Header, whole_bytes: u64) -> Result<()> {
+        let found: HashMap<&str, &TensorInfo> = header.tensors.iter().map(|t| (canonical(&t.name), t)).collect();
+        for (name, shape) in parameters(&self.config) {
+            let info = found.get(name.as_str()).ok_or_else(|| {
+                Error::Weights(format!("lacks the tensor {name} that config.json asks for. Is it this model's file?"))
+            })?;
+            if info.shape != shape {
+                return Err(Error::Weights(format!(
+                    "has {name} in the shape {:?} where config.json asks for {shape:?}. Is it this model's file?",
+                    info.shape
+                )));
+            }
+            if matches!(info.dtype, Dtype::Other(_)) {
+                return Err(Error::Weights(format!("stores {name} in a type other than f32, f16 and bf16.")));
+            }
+        }
+        match self.file_bytes {
+            Some(file_bytes) if file_bytes < whole_bytes => Err(Error::Weights(format!(
+                "is cut short: it has {file_bytes} of the {whole_bytes} bytes that its header describes. Get the file again."
+            ))),
+            Some(file_bytes) if file_bytes > whole_bytes => Err(Error::Weights(format!(
+                "has {file_bytes} bytes where its header describes {whole_bytes}. Get the file again."
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Collects the header in `head`; takes what it uses off the front of `bytes`.
+fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>> {
+    let mut fill = |head: &mut Vec<u8>, len: usize| {
+        let (used, rest) = bytes.split_at(len.saturating_sub(head.len()).min(bytes.len()));
+        head.extend_from_slice(used);
+        *bytes = rest;
+    };
+    fill(head, 8);
+    let Some(first) = head.first_chunk::<8>() else { return Ok(None) };
+    let whole = 8 + header_bytes(*first)?;
+    fill(head, whole);
+    if head.len() < whole { Ok(None) } else { Header::parse(&head[8..]).map(Some) }
+}
+
+impl Reading {
+    fn new(header: Header) -> Result<Self> {
+        let mut reading = Reading { header, next: 0, left: 0, widener: None };
+        reading.open();
+        Ok(reading)
+    }
+
+    /// Prepares tensor `next`.
+    fn open(&mut self) {
+        let Some(info) = self.header.tensors.get(self.next) else { return };
+        self.left = info.end - info.start;
+        let elements = info.shape.iter().product();
+        self.widener = is_parameter(&info.name).then(|| Widener::new(info.dtype, elements));
+    }
+
+    /// Takes bytes for the current tensor; gives it, with its values unless it is skipped, once it is whole.
+    #[allow(clippy::type_complexity)]
+    fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<(TensorInfo, Option<Vec<f32>>)>> {
+        let Some(info) = self.header.tensors.get(self.next) else { return Ok(None) };
+        let take = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        let (used, rest) = bytes.split_at(take);
+        if let Some(widener) = &mut self.widener {
+            widener.push(used);
+        }
+        *bytes = rest;
+        self.left -= take as u64;
+        if self.left > 0 {
+            return Ok(None);
+        }
+        let done = (info.clone(), self.widener.take().map(|widener| widener.values));
+        self.next += 1;
+        self.open();
+        Ok(Some(done))
+    }
+}
+
+/// Everything else in a hub's file is skipped: the mask buffers `h.N.attn.bias`, and `lm_head.weight`, which is `wte`.
+fn is_parameter(name: &str) -> bool {
+    let name = canonical(name);
+    let buffer = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+    !buffer && (name.starts_with("h.") || ["wte.", "wpe.", "ln_f."].iter().any(|start| name.starts_with(start)))
+}
+
+fn tensor(info: &TensorInfo, values: Vec<f32>) -> Result<Tensor> {
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        return Err(Error::Weights(format!(
+            "holds {} at element {at} of {}; a model with such weights computes nothing. Get the file again.",
+            values[at], info.name
+        )));
+    }
+    Ok(Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)?)
+}

@@ -1,0 +1,12 @@
+//! What a GPT-2 is: its shape, its tokenizer, its weights and the file they lie in.
+
+pub mod config;
+pub mod load;
+pub mod safetensors;
+pub mod tokenizer;
+pub mod weights;
+
+pub use config::Config;
+pub use load::{Model, ModelLoader};
+pub use tokenizer::{Tokenizer, Vocabulary};
+pub use weights::Weights;

@@ -1,0 +1,209 @@
+//! Reads a `.safetensors` file as a stream: the header first, then each tensor as its bytes arrive.
+//!
+//! Our own reader rather than the crate's, whose offsets are `usize`: wasm's 32 bits can't describe GPT-2 XL's 6.43 GB.
+//! Nothing here holds more of the file than the tensor being filled.
+
+use half::{bf16, f16};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use crate::error::{Error, Result};
+
+/// Far above XL's 60 kB; a wrong length is refused before memory is asked for.
+const MOST_HEADER_BYTES: u64 = 16 << 20;
+const AGAIN: &str = "Get the file again.";
+
+/// Element types of tensors that a file may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    F32,
+    F16,
+    Bf16,
+    /// A type that no parameter has (mask buffers); such tensors are skipped.
+    Other(u64),
+}
+
+impl Dtype {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "F32" => Dtype::F32,
+            "F16" => Dtype::F16,
+            "BF16" => Dtype::Bf16,
+            "BOOL" | "U8" | "I8" => Dtype::Other(1),
+            "U16" | "I16" => Dtype::Other(2),
+            "U32" | "I32" => Dtype::Other(4),
+            "F64" | "U64" | "I64" => Dtype::Other(8),
+            _ => return None,
+        })
+    }
+
+    /// Bytes an element takes.
+    pub fn size(self) -> u64 {
+        match self {
+            Dtype::F32 => 4,
+            Dtype::F16 | Dtype::Bf16 => 2,
+            Dtype::Other(size) => size,
+        }
+    }
+}
+
+/// One tensor's place in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorInfo {
+    pub name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    /// First byte, counted from the end of the header.
+    pub start: u64,
+    pub end: u64,
+}
+
+/// The file's table of contents, tensors in the order of their bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    pub tensors: Vec<TensorInfo>,
+    /// Bytes of tensor data after the header.
+    pub data_bytes: u64,
+}
+
+/// The length of the JSON header, from the file's first 8 bytes.
+///
+/// # Errors
+/// [`Error::Weights`] when no header can be that long.
+pub fn header_bytes(first: [u8; 8]) -> Result<usize> {
+    let bytes = u64::from_le_bytes(first);
+    if bytes == 0 || bytes > MOST_HEADER_BYTES {
+        return Err(Error::Weights(format!(
+            "is not a safetensors file or is damaged: its header claims {bytes} bytes. {AGAIN}"
+        )));
+    }
+    Ok(bytes as usize)
+}
+
+impl Header {
+    /// Reads the JSON header and checks that the tensors cover the data without holes or overlaps.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] naming the first thing that is wrong.
+    pub fn parse(json: &[u8]) -> Result<Self> {
+        let entries: Entries = serde_json::from_slice(json)
+            .map_err(|e| Error::Weights(format!("has a header that can't be read ({e}). {AGAIN}")))?;
+        let mut tensors = Vec::new();
+        for (name, entry) in entries.0 {
+            tensors.push(entry.check(name)?);
+        }
+        tensors.sort_by_key(|t| (t.start, t.end));
+        let mut data_bytes = 0;
+        for tensor in &tensors {
+            if tensor.start != data_bytes {
+                return Err(damaged(&tensor.name, "does not start where the one before it ends"));
+            }
+            data_bytes = tensor.end;
+        }
+        Ok(Header { tensors, data_bytes })
+    }
+}
+
+fn damaged(name: &str, what: &str) -> Error {
+    Error::Weights(format!("is damaged: tensor {name} {what}. {AGAIN}"))
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
+impl Entry {
+    fn check(self, name: String) -> Result<TensorInfo> {
+        let dtype = Dtype::parse(&self.dtype)
+            .ok_or_else(|| damaged(&name, &format!("has the type {:?}, which is none we know", self.dtype)))?;
+        let bytes = self.shape.iter().try_fold(dtype.size(), |bytes, &side| bytes.checked_mul(side));
+        let (start, end) = self.data_offsets;
+        if bytes.is_none() || end.checked_sub(start) != bytes {
+            return Err(damaged(&name, &format!("claims bytes {start} to {end}, which its shape does not fill")));
+        }
+        let shape: Option<Vec<usize>> = self.shape.iter().map(|&side| usize::try_from(side).ok()).collect();
+        let shape = shape.ok_or_else(|| damaged(&name, "is too large for this machine"))?;
+        Ok(TensorInfo { name, dtype, shape, start, end })
+    }
+}
+
+/// The header's entries in order; a plain map would let a duplicate win in silence.
+struct Entries(Vec<(String, Entry)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Walk;
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                let mut seen = std::collections::HashSet::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if !seen.insert(name.clone()) {
+                        return Err(serde::de::Error::custom(format!("{name} stands in it twice")));
+                    }
+                    if name == "__metadata__" {
+                        map.next_value::<serde::de::IgnoredAny>()?;
+                    } else {
+                        entries.push((name, map.next_value()?));
+                    }
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Walk)
+    }
+}
+
+/// Turns little-endian bytes, cut anywhere, into `f32`.
+pub struct Widener {
+    dtype: Dtype,
+    /// The bytes of an element that was cut in two.
+    rest: Vec<u8>,
+    pub values: Vec<f32>,
+}
+
+impl Widener {
+    /// For a tensor of `elements` values.
+    pub fn new(dtype: Dtype, elements: usize) -> Self {
+        Widener { dtype, rest: Vec::with_capacity(8), values: Vec::with_capacity(elements) }
+    }
+
+    /// Takes the next bytes of the tensor.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        let size = self.dtype.size() as usize;
+        if !self.rest.is_empty() {
+            let missing = (size - self.rest.len()).min(bytes.len());
+            self.rest.extend_from_slice(&bytes[..missing]);
+            bytes = &bytes[missing..];
+            if self.rest.len() == size {
+                let whole = std::mem::take(&mut self.rest);
+                self.widen(&whole);
+            }
+        }
+        let whole = bytes.len() / size * size;
+        self.widen(&bytes[..whole]);
+        self.rest.extend_from_slice(&bytes[whole..]);
+    }
+
+    fn widen(&mut self, bytes: &[u8]) {
+        match self.dtype {
+            Dtype::F32 => {
+                self.values.extend(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)));
+            }
+            Dtype::F16 => self.values.extend(bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32())),
+            Dtype::Bf16 => {
+                self.values.extend(bytes.as_chunks::<2>().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()));
+            }
+            Dtype::Other(_) => {} // never a parameter: `WeightsFile` skips such tensors
+        }
+    }
+}

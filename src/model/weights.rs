@@ -1,0 +1,122 @@
+//! A GPT-2's parameters as candle tensors, under the names and in the layout of the hub's file.
+
+use std::collections::HashMap;
+
+use candle_core::Tensor;
+
+use super::Config;
+use crate::error::{Error, Result};
+
+/// All parameters, f32. The unembedding is `wte` again (tied).
+#[derive(Debug, Clone)]
+pub struct Weights {
+    /// Token embedding, `[vocab, d_model]`.
+    pub wte: Tensor,
+    /// Position embedding, `[n_ctx, d_model]`.
+    pub wpe: Tensor,
+    pub blocks: Vec<Block>,
+    pub ln_f: LayerNorm,
+}
+
+/// One transformer block.
+#[derive(Debug, Clone)]
+pub struct Block {
+    pub ln_1: LayerNorm,
+    /// Query, key and value side by side, `[d_model, 3 * d_model]`.
+    pub c_attn: Conv1d,
+    /// Attention's output, `[d_model, d_model]`; rows `h * d_head ..` are head h's `W_O`.
+    pub attn_c_proj: Conv1d,
+    pub ln_2: LayerNorm,
+    /// `W_in [d_model, d_mlp]`.
+    pub c_fc: Conv1d,
+    /// `W_out [d_mlp, d_model]`; row j is what neuron j writes.
+    pub mlp_c_proj: Conv1d,
+}
+
+/// Scale and shift after normalisation, both `[d_model]`.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+/// The hub's `Conv1D`: a linear layer whose weight is `[in, out]`, so that `y = x W + b`.
+#[derive(Debug, Clone)]
+pub struct Conv1d {
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+/// A tensor's name in the file without the optional `transformer.` in front.
+pub fn canonical(name: &str) -> &str {
+    name.strip_prefix("transformer.").unwrap_or(name)
+}
+
+/// Every tensor a model of this shape has, by canonical name, with its shape.
+pub fn parameters(config: &Config) -> Vec<(String, Vec<usize>)> {
+    let (d, m) = (config.d_model, config.d_mlp);
+    let mut all =
+        vec![("wte.weight".to_owned(), vec![config.vocab_size, d]), ("wpe.weight".to_owned(), vec![config.n_ctx, d])];
+    for l in 0..config.n_layer {
+        let block: [(&str, &[usize]); 12] = [
+            ("ln_1.weight", &[d]),
+            ("ln_1.bias", &[d]),
+            ("attn.c_attn.weight", &[d, 3 * d]),
+            ("attn.c_attn.bias", &[3 * d]),
+            ("attn.c_proj.weight", &[d, d]),
+            ("attn.c_proj.bias", &[d]),
+            ("ln_2.weight", &[d]),
+            ("ln_2.bias", &[d]),
+            ("mlp.c_fc.weight", &[d, m]),
+            ("mlp.c_fc.bias", &[m]),
+            ("mlp.c_proj.weight", &[m, d]),
+            ("mlp.c_proj.bias", &[d]),
+        ];
+        all.extend(block.map(|(name, shape)| (format!("h.{l}.{name}"), shape.to_vec())));
+    }
+    all.extend(["ln_f.weight", "ln_f.bias"].map(|name| (name.to_owned(), vec![d])));
+    all
+}
+
+impl Weights {
+    /// Takes the model's tensors, named as [`parameters`] names them, out of `tensors`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] naming the first tensor that is missing.
+    pub fn from_tensors(config: &Config, tensors: &mut HashMap<String, Tensor>) -> Result<Self> {
+        let mut take = |name: &str| {
+            tensors.remove(name).ok_or_else(|| {
+                Error::Weights(format!("lacks the tensor {name}. Is it this model's file? Get it again."))
+            })
+        };
+        let wte = take("wte.weight")?;
+        let wpe = take("wpe.weight")?;
+        let mut pair =
+            |name: String| Ok::<_, Error>((take(&format!("{name}.weight"))?, take(&format!("{name}.bias"))?));
+        let mut blocks = Vec::with_capacity(config.n_layer);
+        for l in 0..config.n_layer {
+            blocks.push(Block {
+                ln_1: pair(format!("h.{l}.ln_1"))?.into(),
+                c_attn: pair(format!("h.{l}.attn.c_attn"))?.into(),
+                attn_c_proj: pair(format!("h.{l}.attn.c_proj"))?.into(),
+                ln_2: pair(format!("h.{l}.ln_2"))?.into(),
+                c_fc: pair(format!("h.{l}.mlp.c_fc"))?.into(),
+                mlp_c_proj: pair(format!("h.{l}.mlp.c_proj"))?.into(),
+            });
+        }
+        let ln_f = pair("ln_f".into())?.into();
+        Ok(Weights { wte, wpe, blocks, ln_f })
+    }
+}
+
+impl From<(Tensor, Tensor)> for LayerNorm {
+    fn from((weight, bias): (Tensor, Tensor)) -> Self {
+        LayerNorm { weight, bias }
+    }
+}
+
+impl From<(Tensor, Tensor)> for Conv1d {
+    fn from((weight, bias): (Tensor, Tensor)) -> Self {
+        Conv1d { weight, bias }
+    }
+}

@@ -1,0 +1,217 @@
+//! A loaded model answering requests: what the worker and the command line both call.
+
+mod edits;
+pub mod queue;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+use crate::analysis::pair::Pair;
+use crate::analysis::{attribute, bench, generate, intervene, logit_lens, neurons, patch, predict};
+use crate::engine::cpu::base::CpuBase;
+use crate::engine::{BaseRun, Control, CpuEngine, Engine};
+use crate::error::{Error, Result};
+use crate::model::{Model, Vocabulary, weights};
+use crate::protocol::{
+    Answer, Event, GenerateOptions, Generation, LayerArgument, ModelInfo, Prompt, Request, Token, TokenArgument,
+};
+use edits::EditSources;
+
+/// One model, its engine, and the run it made last.
+pub struct Session {
+    name: String,
+    vocabulary: Vocabulary,
+    engine: CpuEngine,
+    /// The last prompt's run: prediction, lens and table of one prompt share it.
+    last: RefCell<Option<(Vec<u32>, Rc<BaseRun>)>>,
+    /// Runs that patches and edits resume, newest first.
+    bases: RefCell<VecDeque<Rc<CpuBase>>>,
+}
+
+/// A clean and a corrupted prompt, and the one before.
+const BASES: usize = 3;
+
+impl Session {
+    pub fn new(name: String, model: Model) -> Self {
+        let engine = CpuEngine::new(model.config, model.weights);
+        Session { name, vocabulary: model.vocabulary, engine, last: RefCell::new(None), bases: RefCell::default() }
+    }
+
+    pub fn info(&self) -> ModelInfo {
+        let config = self.engine.config().clone();
+        let sizes = weights::parameters(&config).into_iter().map(|(_, shape)| shape.iter().product::<usize>() as u64);
+        let parameters = sizes.sum();
+        let token = |id| Token { id, token: self.vocabulary.text(id) };
+        ModelInfo {
+            name: self.name.clone(),
+            bos: self.vocabulary.bos().map(token),
+            has_tokenizer: self.vocabulary.has_tokenizer(),
+            config,
+            parameters,
+        }
+    }
+
+    /// Answers a request about the loaded model; `on_event` sees a generation as it grows and a sweep's figures as
+    /// they come.
+    ///
+    /// # Errors
+    /// What the person can mend, or [`Error::Cancelled`] from `control`.
+    pub async fn answer(
+        &self,
+        request: &Request,
+        control: &impl Control,
+        mut on_event: impl FnMut(Event),
+    ) -> Result<Answer> {
+        match request {
+            Request::Load(_) | Request::Info => Err(Error::Unsupported("This is the worker's to answer.".into())),
+            Request::Token { text } => {
+                let id = self.vocabulary.token(text)?;
+                Ok(Answer::Token(Token { id, token: self.vocabulary.text(id) }))
+            }
+            Request::Predict(o) => {
+                let (ids, run) = self.base_run(&o.prompt, o.no_bos, control).await?;
+                let found = predict::predict(&self.engine, &self.vocabulary, &ids, &run, o.top, control).await?;
+                Ok(Answer::Prediction(found))
+            }
+            Request::Lens(o) => {
+                let tokens = self.tokens(&o.tokens)?;
+                let (_, run) = self.base_run(&o.prompt, o.no_bos, control).await?;
+                Ok(Answer::Lens(logit_lens::logit_lens(&self.engine, &run, tokens).await?))
+            }
+            Request::LensTable(o) => {
+                let (ids, run) = self.base_run(&o.prompt, o.no_bos, control).await?;
+                let table =
+                    logit_lens::lens_table(&self.engine, &self.vocabulary, &ids, &run, o.final_ln, control).await?;
+                Ok(Answer::LensTable(table))
+            }
+            Request::Generate(o) => self.generate(o, control, &mut on_event).await,
+            Request::Attribute(o) => {
+                let tokens = self.tokens(&o.tokens)?;
+                let base = self.base(&o.prompt, o.no_bos, control).await?;
+                Ok(Answer::Attribution(attribute::attribute(&self.engine, &base, tokens, control).await?))
+            }
+            Request::Patch(o) => {
+                let (clean, corrupted) = self.bases(&o.clean, &o.corrupted, o.no_bos, control).await?;
+                let pair = self.pair(&clean, &corrupted, &o.tokens).await?;
+                Ok(Answer::Patch(patch::patch(&pair, o.site, o.whole_layer, control, &mut on_event).await?))
+            }
+            Request::Neurons(o) => {
+                let layers = self.layers(&o.layer)?;
+                let (clean, corrupted) = self.bases(&o.clean, &o.corrupted, o.no_bos, control).await?;
+                let pair = self.pair(&clean, &corrupted, &o.tokens).await?;
+                let is_one = matches!(o.layer, LayerArgument::One(_));
+                Ok(Answer::Neurons(neurons::neurons(&pair, layers, is_one, control, &mut on_event).await?))
+            }
+            Request::Bench(task) => Ok(Answer::Bench(bench::bench(&self.engine, task, control).await?)),
+            Request::Edit(o) => {
+                let tokens = self.tokens(&o.tokens)?;
+                let base = self.base(&o.prompt, o.no_bos, control).await?;
+                let edits = self
+                    .edits(
+                        &o.set,
+                        &base.ids,
+                        EditSources { clean: o.clean.as_ref(), corpus: &o.corpus, no_bos: o.no_bos },
+                        control,
+                    )
+                    .await?;
+                let found =
+                    intervene::intervene(&self.engine, &self.vocabulary, &base, tokens, &edits, o.top, control).await?;
+                Ok(Answer::Edited(found))
+            }
+        }
+    }
+
+    async fn generate(
+        &self,
+        o: &GenerateOptions,
+        control: &impl Control,
+        on_event: &mut impl FnMut(Event),
+    ) -> Result<Answer> {
+        let ids = self.vocabulary.prompt_ids(&o.prompt, !o.no_bos)?;
+        let edits = self
+            .edits(&o.set, &ids, EditSources { clean: o.clean.as_ref(), corpus: &o.corpus, no_bos: o.no_bos }, control)
+            .await?;
+        let mut new = Vec::new();
+        generate::generate(&self.engine, &ids, &edits, o, control, |id| {
+            new.push(id);
+            on_event(Event::Generated(self.generation(&new)));
+        })
+        .await?;
+        Ok(Answer::Generation(self.generation(&new)))
+    }
+
+    async fn bases(
+        &self,
+        clean: &Prompt,
+        corrupted: &Prompt,
+        no_bos: bool,
+        control: &impl Control,
+    ) -> Result<(Rc<CpuBase>, Rc<CpuBase>)> {
+        Ok((self.base(clean, no_bos, control).await?, self.base(corrupted, no_bos, control).await?))
+    }
+
+    async fn pair<'a>(
+        &'a self,
+        clean: &'a CpuBase,
+        corrupted: &'a CpuBase,
+        tokens: &(TokenArgument, TokenArgument),
+    ) -> Result<Pair<'a, CpuEngine>> {
+        Pair::new(&self.engine, (clean, &clean.ids), (corrupted, &corrupted.ids), self.tokens(tokens)?).await
+    }
+
+    fn layers(&self, layer: &LayerArgument) -> Result<Range<usize>> {
+        let n_layer = self.engine.config().n_layer;
+        match layer {
+            LayerArgument::One(layer) if *layer < n_layer => Ok(*layer..layer + 1),
+            LayerArgument::Word(word) if word == "all" => Ok(0..n_layer),
+            _ => Err(Error::BadOption {
+                option: "layer",
+                problem: format!("must be a number from 0 to {}, or \"all\".", n_layer - 1),
+            }),
+        }
+    }
+
+    fn tokens(&self, tokens: &(TokenArgument, TokenArgument)) -> Result<(u32, u32)> {
+        Ok((self.token(&tokens.0)?, self.token(&tokens.1)?))
+    }
+
+    /// The prompt's run, kept for others to resume; the last few are at hand.
+    async fn base(&self, prompt: &Prompt, no_bos: bool, control: &impl Control) -> Result<Rc<CpuBase>> {
+        let ids = self.vocabulary.prompt_ids(prompt, !no_bos)?;
+        if let Some(base) = self.bases.borrow().iter().find(|base| base.ids == ids) {
+            return Ok(base.clone());
+        }
+        let base = Rc::new(self.engine.base(&ids, control).await?);
+        let mut bases = self.bases.borrow_mut();
+        bases.push_front(base.clone());
+        bases.truncate(BASES);
+        Ok(base)
+    }
+
+    fn generation(&self, ids: &[u32]) -> Generation {
+        Generation { ids: ids.to_vec(), text: self.vocabulary.join(ids) }
+    }
+
+    fn token(&self, argument: &TokenArgument) -> Result<u32> {
+        match argument {
+            TokenArgument::Text(text) => self.vocabulary.token(text),
+            TokenArgument::Id(id) => self.vocabulary.token(&format!("#{id}")),
+        }
+    }
+
+    /// The prompt's ids and its run with everything the lens needs, made once for as long as the prompt stays.
+    async fn base_run(&self, prompt: &Prompt, no_bos: bool, control: &impl Control) -> Result<(Vec<u32>, Rc<BaseRun>)> {
+        let ids = self.vocabulary.prompt_ids(prompt, !no_bos)?;
+        if let Some((last_ids, run)) = &*self.last.borrow()
+            && *last_ids == ids
+        {
+            return Ok((ids, run.clone()));
+        }
+        let sites = logit_lens::sites(self.engine.config().n_layer);
+        let run = Rc::new(self.engine.run(&[&ids], &sites, control).await?);
+        *self.last.borrow_mut() = Some((ids.clone(), run.clone()));
+        Ok((ids, run))
+    }
+}

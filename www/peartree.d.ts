@@ -1,0 +1,172 @@
+/** `window.peartree`: the page's abilities for scripts. Names, options and results are those of the command line. */
+
+/** A prompt as text (`<|endoftext|>` is put in front unless `noBos`), or as token ids, used as they are. */
+export type Prompt = string | number[];
+
+/** A token as its text (`" an"`), as `"#281"`, or as its id. */
+export type TokenArgument = string | number;
+
+export interface Progress {
+  /** What is being loaded or computed. */
+  what: string;
+  done: number;
+  /** Missing where a server doesn't say. */
+  total: number | null;
+  unit: "bytes" | "tokens" | "rows" | "runs";
+}
+
+export interface CallOptions<P = Progress> {
+  onProgress?: (progress: P) => void;
+  /** Aborting rejects the call with the code `cancelled`. */
+  signal?: AbortSignal;
+}
+
+export interface Token { id: number; token: string }
+
+export interface Candidate extends Token { logit: number; prob: number; logprob: number }
+
+export interface Prediction {
+  ids: number[];
+  tokens: string[];
+  /** Likeliest first. */
+  top: Candidate[];
+  /** Log-probability of each real next token: one fewer than `ids`. */
+  logprobs: number[];
+}
+
+export interface Lens {
+  /** `2 * n_layer + 1` points of the residual stream; the last is `final`. */
+  labels: string[];
+  /** Divided by the real run's final LayerNorm scale (the notebook's convention). */
+  final_ln: number[];
+  /** The final LayerNorm applied to each point itself (the classic convention). */
+  own_ln: number[];
+}
+
+/** The new ids only. */
+export interface Generation { ids: number[]; text: string }
+
+/** Direct logit attribution; the parts add up to `total`, the model's own logit difference. */
+export interface Attribution {
+  embed: number;
+  pos_embed: number;
+  attn: number[];
+  mlp: number[];
+  /** `[n_layer][n_head]`; a value's bias is nobody's head but part of `attn`. */
+  heads: number[][];
+  bias: number;
+  total: number;
+}
+
+/** Shares of the logit difference brought back. A position without a counterpart in the other prompt has `NaN`. */
+export type Rows = number[][] | number[];
+
+export interface Patch {
+  /** Logit differences of the two runs. */
+  clean: number;
+  corrupted: number;
+  /** By layer and position or head; by layer alone where `wholeLayer`. */
+  values: Rows;
+  /** To first order, of the same shape. */
+  estimate: Rows;
+}
+
+export interface Neurons extends Patch {
+  /** What each neuron of the clean run writes straight into the logit difference, in logits. */
+  direct: Rows;
+  /** The part of `values` that comes that way, as a share. */
+  direct_share: Rows;
+}
+
+/** Exact figures of a sweep, as they come: those from `first` on, counted row by row. */
+export interface Exact { first: number; figures: number[] }
+
+export interface Outcome {
+  /** Logit difference of the two tokens. */
+  diff: number;
+  top: Candidate[];
+}
+
+/** Predictions before and after the edits. */
+export interface Edited { before: Outcome; after: Outcome }
+
+/** Two prompts and two tokens. The corrupted run is patched with the clean run's activations. */
+export interface PairOptions { clean: Prompt; corrupted: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }
+
+export interface ModelInfo {
+  name: string;
+  config: {
+    n_layer: number; n_head: number; d_model: number; d_mlp: number; n_ctx: number; vocab_size: number;
+    ln_eps: number; bos_token_id: number | null;
+  };
+  bos: Token | null;
+  has_tokenizer: boolean;
+  parameters: number;
+}
+
+export interface Info {
+  version: string;
+  engine: "cpu";
+  adapter: string | null;
+  threads: number;
+  simd: boolean;
+  model: ModelInfo | null;
+  /** Size of the worker's wasm memory. */
+  heapBytes: number;
+  gpuBytes: number;
+}
+
+/** What every call rejects with. */
+export interface PeartreeError extends Error {
+  /** For example `empty_prompt`, `prompt_too_long`, `not_one_token`, `bad_weights`, `cancelled`. */
+  code: string;
+}
+
+export interface Peartree {
+  /** Resolves when the page's first model is loaded. */
+  readonly ready: Promise<void>;
+  /** `"demo"`, the address of a folder on this site, or the files `config.json`, `tokenizer.json`, `model.safetensors`. */
+  load(model: "demo" | string | File[], options?: CallOptions & { engine?: "cpu"; dtype?: "f32"; threads?: number }): Promise<ModelInfo>;
+  predict(options: CallOptions & { prompt: Prompt; top?: number; noBos?: boolean }): Promise<Prediction>;
+  /** `logit(tokens[0]) - logit(tokens[1])` at the last position, along the residual stream. */
+  lens(options: CallOptions & { prompt: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }): Promise<Lens>;
+  /** `onProgress` is given what has been generated so far. */
+  generate(options: CallOptions<Generation> & {
+    prompt: Prompt; max?: number; temperature?: number; topK?: number; topP?: number; seed?: number;
+    /** Edits under which the model writes; see `edit`. */
+    set?: string[]; clean?: Prompt; corpus?: string[]; noBos?: boolean;
+  }): Promise<Generation>;
+  attribute(options: CallOptions & { prompt: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }): Promise<Attribution>;
+  /** `onProgress` is given the estimates first, then exact figures as they come, and how far the sweep is. */
+  patch(options: CallOptions<Patch | Exact | Progress> & PairOptions & {
+    site: "resid_pre" | "attn_out" | "mlp_out" | "heads"; wholeLayer?: boolean;
+  }): Promise<Patch>;
+  neurons(options: CallOptions<Neurons | Exact | Progress> & PairOptions & { layer: number | "all" }): Promise<Neurons>;
+  /** `=clean` takes its values from `clean`, `=mean` the mean over `corpus`. `set`: `"31:892=0@all"`, `"2.h3=clean@last"`, `"1.mlp=*0.5"`, `"blocks.1.mlp.hook_post[220]=+3@5"` … */
+  edit(options: CallOptions & {
+    prompt: Prompt; tokens: [TokenArgument, TokenArgument]; set: string[]; clean?: Prompt; corpus?: string[]; top?: number; noBos?: boolean;
+  }): Promise<Edited>;
+  info(): Promise<Info>;
+  /** The comparison harness's tasks on the loaded model; ids only, nothing kept from one call to the next. */
+  readonly bench: Bench;
+}
+
+/** Times are in milliseconds, taken where the model runs. */
+export interface Bench {
+  /** Logits at the last position. */
+  prefill(ids: number[]): Promise<{ logits: Float32Array }>;
+  /** `n` greedy steps with a cache after the prompt, whose own time isn't counted; `tokens` are `n + 1`. */
+  decode(ids: number[], n: number): Promise<{ tokens: number[]; steps: number; ms: number }>;
+  /** The likeliest next token of each of several prompts of equal length. */
+  batch(rows: number[][]): Promise<{ argmax: number[] }>;
+  /** `ms` for each of `B` whole passes of 20 tokens, in each a neuron of layer 8 zeroed at the last position. */
+  sweep(options?: { B?: number; reps?: number }): Promise<{ ms: number; B: number }>;
+  /** The same, resumed from a base run, for the logit difference of two tokens. */
+  tail(options?: { B?: number; reps?: number }): Promise<{ ms: number; B: number }>;
+  /** Every residual stream and layer 8's neurons of 20 tokens, brought back. */
+  capture(options?: object): Promise<{ ms: number }>;
+}
+
+declare global {
+  interface Window { peartree: Peartree }
+}
