@@ -4,6 +4,10 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
+use half::f16;
+
+use crate::model::f16_bits;
+
 #[cfg(target_arch = "wasm32")]
 use std::arch::wasm32 as simd;
 
@@ -57,6 +61,23 @@ impl F32x4 {
         return F32x4(unsafe { simd::v128_load(from.cast()) });
         #[cfg(not(target_arch = "wasm32"))]
         return F32x4(unsafe { from.cast::<[f32; 4]>().read_unaligned() });
+    }
+
+    /// Four f16, widened exactly as [`f16_bits::widen`] does it.
+    ///
+    /// # Safety
+    /// Four values must be readable at `from`, which needs no alignment.
+    #[inline(always)]
+    pub unsafe fn load_f16(from: *const f16) -> Self {
+        // SAFETY: the caller's; both reads are unaligned ones
+        #[cfg(target_arch = "wasm32")]
+        {
+            let bits = simd::i32x4_shl(unsafe { simd::i32x4_load_extend_i16x4(from.cast()) }, 13);
+            let bits = simd::v128_and(bits, simd::u32x4_splat(f16_bits::KEPT));
+            return F32x4(simd::f32x4_mul(bits, simd::f32x4_splat(f16_bits::BIAS)));
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        return F32x4(unsafe { from.cast::<[f16; 4]>().read_unaligned() }.map(f16_bits::widen));
     }
 
     /// One value in all lanes.

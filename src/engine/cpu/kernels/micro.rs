@@ -4,6 +4,7 @@
 //! sixteen registers. More rows a tile, or the depth unrolled, spill and cost half the speed.
 
 use super::lanes::F32x4;
+use super::weight::Weight;
 
 /// Columns of a tile of [`outer`].
 pub const WIDTH: usize = 8;
@@ -46,10 +47,10 @@ pub unsafe fn outer<const R: usize>(x: Rows<*const f32>, panel: Rows<*const f32>
 /// # Safety
 /// All those places must be readable, those of `sums` writable and used by nothing else.
 #[inline(always)]
-pub unsafe fn four_deep(x: *const f32, weights: Rows<*const f32>, rows: usize, sums: *mut f32) {
+pub unsafe fn four_deep<W: Weight>(x: *const f32, weights: Rows<*const W>, rows: usize, sums: *mut f32) {
     // SAFETY: the caller's
     let weights: [[F32x4; 2]; 4] = std::array::from_fn(|depth| {
-        std::array::from_fn(|half| unsafe { F32x4::load(weights.start.add(depth * weights.stride + 4 * half)) })
+        std::array::from_fn(|half| unsafe { W::load4(weights.start.add(depth * weights.stride + 4 * half)) })
     });
     let (mut x, mut at) = (x, sums);
     for _ in 0..rows {
@@ -73,9 +74,9 @@ pub unsafe fn four_deep(x: *const f32, weights: Rows<*const f32>, rows: usize, s
 /// # Safety
 /// All those places must be readable.
 #[inline(always)]
-pub unsafe fn inner<const R: usize, const C: usize>(
+pub unsafe fn inner<W: Weight, const R: usize, const C: usize>(
     x: [*const f32; R],
-    weights: [*const f32; C],
+    weights: [*const W; C],
     depth: usize,
 ) -> [[f32; C]; R] {
     let mut sums = [[F32x4::splat(0.0); C]; R];
@@ -85,7 +86,7 @@ pub unsafe fn inner<const R: usize, const C: usize>(
         unsafe {
             let x: [F32x4; R] = std::array::from_fn(|row| F32x4::load(x[row].add(at)));
             for (column, weights) in weights.iter().enumerate() {
-                let weights = F32x4::load(weights.add(at));
+                let weights = W::load4(weights.add(at));
                 for (sums, x) in sums.iter_mut().zip(x) {
                     sums[column] = x.mul_add(weights, sums[column]);
                 }
@@ -98,7 +99,7 @@ pub unsafe fn inner<const R: usize, const C: usize>(
         for (out, x) in out.iter_mut().zip(x) {
             for (out, weights) in out.iter_mut().zip(weights) {
                 // SAFETY: below `depth`
-                *out += unsafe { *x.add(at) * *weights.add(at) };
+                *out += unsafe { *x.add(at) * (*weights.add(at)).widen() };
             }
         }
     }

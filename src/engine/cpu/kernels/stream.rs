@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::lanes::F32x4;
 use super::micro::{self, Rows, WIDTH};
 use super::pool::{self, Parts};
+use super::weight::Weight;
 
 /// Bands of rows that are read at once.
 const BANDS: usize = 4;
@@ -27,7 +28,7 @@ thread_local! {
 
 /// `out [n_out] += x [n_in] · weight [n_in, n_out]`. Each share takes some of the rows, then the shares are added up.
 #[inline(never)]
-pub fn one_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
+pub fn one_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
     let (n_in, n_out) = (x.len(), out.len());
     let share = n_in.div_ceil(SHARES).max(SHARE.div_ceil(n_out.max(1)));
     if share >= n_in {
@@ -43,13 +44,13 @@ pub fn one_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
     }
 }
 
-fn share_of_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
+fn share_of_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
     let n_out = out.len();
     let band = x.len() / BANDS;
     let (bands, rest) = weight.split_at(BANDS * band * n_out);
     for at in 0..band {
         let x: [f32; BANDS] = std::array::from_fn(|index| x[index * band + at]);
-        let rows: [&[f32]; BANDS] = std::array::from_fn(|index| &bands[(index * band + at) * n_out..][..n_out]);
+        let rows: [&[W]; BANDS] = std::array::from_fn(|index| &bands[(index * band + at) * n_out..][..n_out]);
         add_rows(x, rows, out);
     }
     for (&x, row) in x[BANDS * band..].iter().zip(rest.chunks_exact(n_out)) {
@@ -59,25 +60,26 @@ fn share_of_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
 
 /// `out += Σ x[i] rows[i]`.
 #[inline(always)]
-fn add_rows<const N: usize>(x: [f32; N], rows: [&[f32]; N], out: &mut [f32]) {
+fn add_rows<W: Weight, const N: usize>(x: [f32; N], rows: [&[W]; N], out: &mut [f32]) {
     let factors = x.map(F32x4::splat);
     let (fours, ends) = out.as_chunks_mut::<4>();
     let rows = rows.map(|row| row.as_chunks::<4>());
     for (at, four) in fours.iter_mut().enumerate() {
         let mut sum = F32x4::from_array(four);
         for (factor, (row, _)) in factors.iter().zip(&rows) {
-            sum = factor.mul_add(F32x4::from_array(&row[at]), sum);
+            // SAFETY: four are there
+            sum = factor.mul_add(unsafe { W::load4(row[at].as_ptr()) }, sum);
         }
         sum.write(four);
     }
     for (at, end) in ends.iter_mut().enumerate() {
-        *end += x.iter().zip(&rows).map(|(x, (_, row))| x * row[at]).sum::<f32>();
+        *end += x.iter().zip(&rows).map(|(x, (_, row))| x * row[at].widen()).sum::<f32>();
     }
 }
 
 /// `out [rows, n_out] += x [rows, n_in] · weight [n_in, n_out]` for a few rows.
 #[inline(never)]
-pub fn few_rows(x: &[f32], weight: &[f32], n_out: usize, out: &mut [f32]) {
+pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32]) {
     let rows = out.len() / n_out;
     let n_in = weight.len() / n_out;
     let Plan { shares, columns } = Plan::of(n_in, n_out);
@@ -147,7 +149,14 @@ impl Plan {
 }
 
 /// `sums [columns / 8, rows, 8] += x · weight` over all rows of all bands, for whole tiles of columns.
-fn product_of_bands(x: &[f32], weight: &[f32], n_out: usize, columns: Range<usize>, rows: usize, sums: &mut [f32]) {
+fn product_of_bands<W: Weight>(
+    x: &[f32],
+    weight: &[W],
+    n_out: usize,
+    columns: Range<usize>,
+    rows: usize,
+    sums: &mut [f32],
+) {
     let stride = weight.len() / n_out / BANDS * n_out;
     for (at, x) in x.chunks_exact(rows * BANDS).enumerate() {
         let weights = &weight[at * n_out + columns.start..];

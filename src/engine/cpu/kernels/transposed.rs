@@ -4,6 +4,7 @@
 
 use super::micro;
 use super::pool::{self, Parts};
+use super::weight::{Part, Weight};
 
 /// Weights of one piece, in whole rows: some hundred kilobytes, that the second-level cache holds for all rows.
 const PIECE: usize = 3 << 16;
@@ -11,10 +12,12 @@ const PIECE: usize = 3 << 16;
 const ROWS: usize = 64;
 /// Rows of weights that are read at once.
 const BANDS: usize = 4;
+/// From so many rows on, f16 is widened once a piece and not once a pair of rows.
+const MANY: usize = 3;
 
 /// `out [rows, n_out] = x [rows, n_in] · weight [n_out, n_in]ᵀ`.
 #[inline(never)]
-pub fn product(x: &[f32], weight: &[f32], n_in: usize, out: &mut [f32]) {
+pub fn product<W: Weight>(x: &[f32], weight: &[W], n_in: usize, out: &mut [f32]) {
     let n_out = weight.len() / n_in;
     let rows = x.len() / n_in;
     assert!(out.len() == rows * n_out && weight.len() == n_out * n_in, "the shapes must agree");
@@ -22,37 +25,57 @@ pub fn product(x: &[f32], weight: &[f32], n_in: usize, out: &mut [f32]) {
     let out = Parts::of(out);
     pool::for_each(n_out.div_ceil(columns), |piece| {
         let columns = piece * columns..n_out.min((piece + 1) * columns);
-        let band = columns.len() / BANDS;
-        for block in (0..rows).step_by(ROWS) {
-            let end = rows.min(block + ROWS);
-            for at in 0..band {
-                let names: [usize; BANDS] = std::array::from_fn(|index| columns.start + index * band + at);
-                let pairs = end - (end - block) % 2;
-                for row in (block..pairs).step_by(2) {
-                    tile(x, weight, n_in, [row, row + 1], names, out);
-                }
-                if pairs < end {
-                    tile(x, weight, n_in, [pairs], names, out);
-                }
-            }
-            for column in columns.start + BANDS * band..columns.end {
-                (block..end).for_each(|row| tile(x, weight, n_in, [row], [column], out));
-            }
+        let target = Target { out, n_out, column: columns.start };
+        if rows < MANY {
+            return of_piece(x, &weight[columns.start * n_in..columns.end * n_in], n_in, target);
         }
+        let part = Part { rows: columns, columns: 0..n_in };
+        W::block(weight, n_in, part, |block| of_piece(x, block.values, n_in, target));
     });
 }
 
-/// The products of some rows with some columns.
+/// Where the products of a piece go: from a column on.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    out: Parts<'a>,
+    n_out: usize,
+    column: usize,
+}
+
+/// The products of all rows of `x` with those of `weight [columns of the piece, n_in]`.
+#[inline(never)]
+fn of_piece<W: Weight>(x: &[f32], weight: &[W], n_in: usize, target: Target<'_>) {
+    let (rows, columns) = (x.len() / n_in, weight.len() / n_in);
+    let band = columns / BANDS;
+    for block in (0..rows).step_by(ROWS) {
+        let end = rows.min(block + ROWS);
+        for at in 0..band {
+            let names: [usize; BANDS] = std::array::from_fn(|index| index * band + at);
+            let pairs = end - (end - block) % 2;
+            for row in (block..pairs).step_by(2) {
+                tile(x, weight, n_in, [row, row + 1], names, target);
+            }
+            if pairs < end {
+                tile(x, weight, n_in, [pairs], names, target);
+            }
+        }
+        for column in BANDS * band..columns {
+            (block..end).for_each(|row| tile(x, weight, n_in, [row], [column], target));
+        }
+    }
+}
+
+/// The products of some rows with some of the piece's columns.
 #[inline(always)]
-fn tile<const R: usize, const C: usize>(
+fn tile<W: Weight, const R: usize, const C: usize>(
     x: &[f32],
-    weight: &[f32],
+    weight: &[W],
     n_in: usize,
     rows: [usize; R],
     columns: [usize; C],
-    out: Parts<'_>,
+    target: Target<'_>,
 ) {
-    let n_out = weight.len() / n_in;
+    let Target { out, n_out, column: first } = target;
     let x = rows.map(|row| x[row * n_in..(row + 1) * n_in].as_ptr());
     let weights = columns.map(|column| weight[column * n_in..(column + 1) * n_in].as_ptr());
     // SAFETY: all these rows are `n_in` long
@@ -60,7 +83,7 @@ fn tile<const R: usize, const C: usize>(
     for (row, products) in rows.into_iter().zip(products) {
         for (column, product) in columns.into_iter().zip(products) {
             // SAFETY: a piece's columns are its own
-            unsafe { *out.pointer(row * n_out + column, 1) = product };
+            unsafe { *out.pointer(row * n_out + first + column, 1) = product };
         }
     }
 }
