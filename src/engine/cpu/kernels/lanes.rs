@@ -63,21 +63,30 @@ impl F32x4 {
         return F32x4(unsafe { from.cast::<[f32; 4]>().read_unaligned() });
     }
 
-    /// Four f16, widened exactly as [`f16_bits::widen`] does it.
+    /// Eight f16, each as [`f16_bits::scaled`] has it.
     ///
     /// # Safety
-    /// Four values must be readable at `from`, which needs no alignment.
+    /// Eight values must be readable at `from`, which needs no alignment.
     #[inline(always)]
-    pub unsafe fn load_f16(from: *const f16) -> Self {
+    pub unsafe fn load_f16_scaled(from: *const f16) -> [Self; 2] {
         // SAFETY: the caller's; both reads are unaligned ones
         #[cfg(target_arch = "wasm32")]
         {
-            let bits = simd::i32x4_shl(unsafe { simd::i32x4_load_extend_i16x4(from.cast()) }, 13);
-            let bits = simd::v128_and(bits, simd::u32x4_splat(f16_bits::KEPT));
-            return F32x4(simd::f32x4_mul(bits, simd::f32x4_splat(f16_bits::BIAS)));
+            // both halves of each f32 while eight still fit into one vector: the upper has the sign, the exponent and
+            // seven bits of the mantissa, the lower has three
+            let halves = unsafe { simd::v128_load(from.cast()) };
+            let upper = simd::v128_and(simd::i16x8_shr(halves, 3), simd::u16x8_splat(0x8fff));
+            let lower = simd::i16x8_shl(halves, 13);
+            return [
+                F32x4(simd::i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(lower, upper)),
+                F32x4(simd::i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(lower, upper)),
+            ];
         }
         #[cfg(not(target_arch = "wasm32"))]
-        return F32x4(unsafe { from.cast::<[f16; 4]>().read_unaligned() }.map(f16_bits::widen));
+        {
+            let [a, b, c, d, e, f, g, h] = unsafe { from.cast::<[f16; 8]>().read_unaligned() }.map(f16_bits::scaled);
+            [F32x4([a, b, c, d]), F32x4([e, f, g, h])]
+        }
     }
 
     /// One value in all lanes.

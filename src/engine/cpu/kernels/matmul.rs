@@ -1,6 +1,6 @@
 //! Products of activations with weights, by the kernel that suits the shape.
 
-use super::weight::Weight;
+use super::weight::{Weight, can_scale};
 use super::{stream, transposed};
 
 /// From so many rows on, a packed block of weights is used often enough.
@@ -20,11 +20,11 @@ pub fn linear<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out: u
     }
     match out.len() / n_out {
         0 => {}
-        1 => stream::one_row(&x[..weight.len() / n_out], weight, out),
+        1 if can_scale::<W>(x) => stream::one_row(&x[..weight.len() / n_out], weight, out),
         #[cfg(not(target_arch = "wasm32"))]
         _ => super::native::linear(x, weight, n_out, out),
         #[cfg(target_arch = "wasm32")]
-        rows if rows < MANY => stream::few_rows(x, weight, n_out, out),
+        rows if rows < MANY && can_scale::<W>(x) => stream::few_rows(x, weight, n_out, out),
         #[cfg(target_arch = "wasm32")]
         _ => super::panel::many_rows(x, weight, n_out, out),
     }
@@ -34,7 +34,7 @@ pub fn linear<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out: u
 #[inline(never)]
 pub fn linear_transposed<W: Weight>(x: &[f32], weight: &[W], n_in: usize, out: &mut [f32]) {
     #[cfg(not(target_arch = "wasm32"))]
-    if x.len() >= 2 * n_in {
+    if x.len() >= 2 * n_in || !can_scale::<W>(x) {
         return super::native::linear_transposed(x, weight, n_in, out);
     }
     transposed::product(x, weight, n_in, out);

@@ -42,16 +42,16 @@ pub unsafe fn outer<const R: usize>(x: Rows<*const f32>, panel: Rows<*const f32>
     }
 }
 
-/// `sums [rows, 8] += x [rows, 4] · weights [4, 8]`, all rows close together but those of `weights`.
+/// `sums [rows, 8] += x [rows, 4] · weights [4, 8]`, all rows close together but those of `weights`; `x` is multiplied by
+/// the weights' scale already.
 ///
 /// # Safety
 /// All those places must be readable, those of `sums` writable and used by nothing else.
 #[inline(always)]
 pub unsafe fn four_deep<W: Weight>(x: *const f32, weights: Rows<*const W>, rows: usize, sums: *mut f32) {
     // SAFETY: the caller's
-    let weights: [[F32x4; 2]; 4] = std::array::from_fn(|depth| {
-        std::array::from_fn(|half| unsafe { W::load4(weights.start.add(depth * weights.stride + 4 * half)) })
-    });
+    let weights: [[F32x4; 2]; 4] =
+        std::array::from_fn(|depth| unsafe { W::load8_scaled(weights.start.add(depth * weights.stride)) });
     let (mut x, mut at) = (x, sums);
     for _ in 0..rows {
         // SAFETY: `rows` steps stay within what the caller vouches for
@@ -74,9 +74,9 @@ pub unsafe fn four_deep<W: Weight>(x: *const f32, weights: Rows<*const W>, rows:
 /// # Safety
 /// All those places must be readable.
 #[inline(always)]
-pub unsafe fn inner<W: Weight, const R: usize, const C: usize>(
+pub unsafe fn inner<const R: usize, const C: usize>(
     x: [*const f32; R],
-    weights: [*const W; C],
+    weights: [*const f32; C],
     depth: usize,
 ) -> [[f32; C]; R] {
     let mut sums = [[F32x4::splat(0.0); C]; R];
@@ -86,7 +86,7 @@ pub unsafe fn inner<W: Weight, const R: usize, const C: usize>(
         unsafe {
             let x: [F32x4; R] = std::array::from_fn(|row| F32x4::load(x[row].add(at)));
             for (column, weights) in weights.iter().enumerate() {
-                let weights = W::load4(weights.add(at));
+                let weights = F32x4::load(weights.add(at));
                 for (sums, x) in sums.iter_mut().zip(x) {
                     sums[column] = x.mul_add(weights, sums[column]);
                 }
@@ -99,8 +99,37 @@ pub unsafe fn inner<W: Weight, const R: usize, const C: usize>(
         for (out, x) in out.iter_mut().zip(x) {
             for (out, weights) in out.iter_mut().zip(weights) {
                 // SAFETY: below `depth`
-                *out += unsafe { *x.add(at) * (*weights.add(at)).widen() };
+                *out += unsafe { *x.add(at) * *weights.add(at) };
             }
+        }
+    }
+    out
+}
+
+/// The scalar products of one row with C rows, each weight used once; `x` is multiplied by the weights' scale already.
+///
+/// # Safety
+/// `depth` values must be readable from each pointer on.
+#[inline(always)]
+pub unsafe fn inner_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*const W; C], depth: usize) -> [f32; C] {
+    let mut sums = [F32x4::splat(0.0); C];
+    let whole = depth - depth % 8;
+    for at in (0..whole).step_by(8) {
+        // SAFETY: below `depth`
+        unsafe {
+            let (left, right) = (F32x4::load(x.add(at)), F32x4::load(x.add(at + 4)));
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                let weights = W::load8_scaled(weights.add(at));
+                *sum = left.mul_add(weights[0], *sum);
+                *sum = right.mul_add(weights[1], *sum);
+            }
+        }
+    }
+    let mut out = sums.map(F32x4::sum);
+    for at in whole..depth {
+        for (out, weights) in out.iter_mut().zip(weights) {
+            // SAFETY: below `depth`
+            *out += unsafe { *x.add(at) * (*weights.add(at)).scaled() };
         }
     }
     out

@@ -119,12 +119,10 @@ fn pack<W: Weight>(weight: &[W], n_out: usize, columns: Range<usize>, size: usiz
             let first = columns.start + index * WIDTH;
             for (row, packed) in rows.chunks_exact(n_out).zip(panel[group * 4 * WIDTH..].chunks_exact_mut(WIDTH)) {
                 if index < whole {
-                    let (fours, _) = row[first..first + WIDTH].as_chunks::<4>();
+                    // SAFETY: a tile's width are there
+                    let weights = unsafe { W::load8(row[first..first + WIDTH].as_ptr()) };
                     let (packed, _) = packed.as_chunks_mut::<4>();
-                    for (packed, four) in packed.iter_mut().zip(fours) {
-                        // SAFETY: four are there
-                        unsafe { W::load4(four.as_ptr()) }.write(packed);
-                    }
+                    packed.iter_mut().zip(weights).for_each(|(packed, four)| four.write(packed));
                 } else {
                     let (there, beyond) = packed.split_at_mut(columns.end - first);
                     there

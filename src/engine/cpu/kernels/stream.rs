@@ -2,7 +2,8 @@
 //!
 //! Memory is at its fastest here when four places, far from each other, are read onwards at once (28 GB/s; one place
 //! gives 10 to 25, eight rows side by side 12 to 20). So the matrix is cut into four bands of rows, and row `k` of each
-//! band is used at the same time. Nothing is packed: weights go straight into registers.
+//! band is used at the same time. Nothing is packed: weights go straight into registers, and activations must be such
+//! that [`can_scale`](super::weight::can_scale).
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -61,19 +62,24 @@ fn share_of_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
 /// `out += Σ x[i] rows[i]`.
 #[inline(always)]
 fn add_rows<W: Weight, const N: usize>(x: [f32; N], rows: [&[W]; N], out: &mut [f32]) {
+    let x = x.map(|x| x * W::SCALE);
     let factors = x.map(F32x4::splat);
-    let (fours, ends) = out.as_chunks_mut::<4>();
-    let rows = rows.map(|row| row.as_chunks::<4>());
-    for (at, four) in fours.iter_mut().enumerate() {
-        let mut sum = F32x4::from_array(four);
+    let (eights, ends) = out.as_chunks_mut::<8>();
+    let rows = rows.map(|row| row.as_chunks::<8>());
+    for (at, eight) in eights.iter_mut().enumerate() {
+        let (fours, _) = eight.as_chunks_mut::<4>();
+        let (mut left, mut right) = (F32x4::from_array(&fours[0]), F32x4::from_array(&fours[1]));
         for (factor, (row, _)) in factors.iter().zip(&rows) {
-            // SAFETY: four are there
-            sum = factor.mul_add(unsafe { W::load4(row[at].as_ptr()) }, sum);
+            // SAFETY: eight are there
+            let weights = unsafe { W::load8_scaled(row[at].as_ptr()) };
+            left = factor.mul_add(weights[0], left);
+            right = factor.mul_add(weights[1], right);
         }
-        sum.write(four);
+        left.write(&mut fours[0]);
+        right.write(&mut fours[1]);
     }
     for (at, end) in ends.iter_mut().enumerate() {
-        *end += x.iter().zip(&rows).map(|(x, (_, row))| x * row[at].widen()).sum::<f32>();
+        *end += x.iter().zip(&rows).map(|(x, (_, row))| x * row[at].scaled()).sum::<f32>();
     }
 }
 
@@ -91,7 +97,9 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32
     for (at, x_of_bands) in x_of_bands.chunks_exact_mut(rows * BANDS).enumerate() {
         let first = at / band * depth + at % band;
         for (row, four) in x_of_bands.chunks_exact_mut(BANDS).enumerate() {
-            four.iter_mut().enumerate().for_each(|(index, four)| *four = x[row * n_in + first + index * band]);
+            for (index, four) in four.iter_mut().enumerate() {
+                *four = x[row * n_in + first + index * band] * W::SCALE;
+            }
         }
     }
     SUMS.with_borrow_mut(|sums| {

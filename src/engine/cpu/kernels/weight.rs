@@ -14,19 +14,44 @@ thread_local! {
 }
 
 /// An element of a weight matrix: f32 or f16.
+///
+/// To widen f16 takes some bit operations and a multiplication by [`f16_bits::SCALE`]. Where a weight is used once or a
+/// few times, the activations are multiplied instead: a power of two changes no bit of the products.
 pub trait Weight: Copy + Send + Sync + sealed::Sealed + 'static {
-    /// # Safety
-    /// Four elements must be readable at `from`, which needs no alignment.
-    unsafe fn load4(from: *const Self) -> F32x4;
+    /// The weight is this times what [`Self::scaled`] gives.
+    const SCALE: f32;
 
-    fn widen(self) -> f32;
+    fn scaled(self) -> f32;
+
+    /// # Safety
+    /// Eight elements must be readable at `from`, which needs no alignment.
+    unsafe fn load8_scaled(from: *const Self) -> [F32x4; 2];
+
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.scaled() * Self::SCALE
+    }
+
+    /// # Safety
+    /// As [`Self::load8_scaled`].
+    #[inline(always)]
+    unsafe fn load8(from: *const Self) -> [F32x4; 2] {
+        // SAFETY: the caller's
+        unsafe { Self::load8_scaled(from) }.map(|four| four * F32x4::splat(Self::SCALE))
+    }
 
     /// Shows `with` a part of `matrix`, whose rows lie `stride` elements apart, as f32: the matrix itself if that is
     /// what it holds, or else a copy.
     fn block<R>(matrix: &[Self], stride: usize, part: Part, with: impl FnOnce(Block<'_>) -> R) -> R;
 }
 
-/// Which rows and columns of a matrix.
+/// Whether all activations stay finite when they are multiplied by the weights' scale.
+pub fn can_scale<W: Weight>(x: &[f32]) -> bool {
+    let most = f32::MAX / W::SCALE;
+    x.iter().fold(true, |all, x| all & (x.abs() <= most))
+}
+
+/// Which rows and columns of a matrix; some of each.
 #[derive(Debug, Clone)]
 pub struct Part {
     pub rows: Range<usize>,
@@ -41,15 +66,17 @@ pub struct Block<'a> {
 }
 
 impl Weight for f32 {
+    const SCALE: f32 = 1.0;
+
     #[inline(always)]
-    unsafe fn load4(from: *const Self) -> F32x4 {
-        // SAFETY: the caller's
-        unsafe { F32x4::load(from) }
+    fn scaled(self) -> f32 {
+        self
     }
 
     #[inline(always)]
-    fn widen(self) -> f32 {
-        self
+    unsafe fn load8_scaled(from: *const Self) -> [F32x4; 2] {
+        // SAFETY: the caller's
+        unsafe { [F32x4::load(from), F32x4::load(from.add(4))] }
     }
 
     fn block<R>(matrix: &[Self], stride: usize, part: Part, with: impl FnOnce(Block<'_>) -> R) -> R {
@@ -60,22 +87,24 @@ impl Weight for f32 {
 }
 
 impl Weight for f16 {
+    const SCALE: f32 = f16_bits::SCALE;
+
     #[inline(always)]
-    unsafe fn load4(from: *const Self) -> F32x4 {
-        // SAFETY: the caller's
-        unsafe { F32x4::load_f16(from) }
+    fn scaled(self) -> f32 {
+        f16_bits::scaled(self)
     }
 
     #[inline(always)]
-    fn widen(self) -> f32 {
-        f16_bits::widen(self)
+    unsafe fn load8_scaled(from: *const Self) -> [F32x4; 2] {
+        // SAFETY: the caller's
+        unsafe { F32x4::load_f16_scaled(from) }
     }
 
     fn block<R>(matrix: &[Self], stride: usize, part: Part, with: impl FnOnce(Block<'_>) -> R) -> R {
         WIDENED.with_borrow_mut(|widened| {
             let width = part.columns.len();
             let len = part.rows.len() * width;
-            // stays at its largest: nothing is filled twice
+            // it stays as large as it ever was, so that nothing is filled with zeros twice
             if widened.len() < len {
                 widened.resize(len, 0.0);
             }
@@ -88,17 +117,18 @@ impl Weight for f16 {
     }
 }
 
-/// Many at once, by the processor's own instruction where it has one.
+/// Many at once: natively by the processor's own instruction, where it has one.
 #[inline(never)]
 fn widen_all(from: &[f16], out: &mut [f32]) {
     #[cfg(not(target_arch = "wasm32"))]
     half::slice::HalfFloatSliceExt::convert_to_f32_slice(from, out);
     #[cfg(target_arch = "wasm32")]
     {
-        let ((fours, ends), (out_fours, out_ends)) = (from.as_chunks::<4>(), out.as_chunks_mut::<4>());
-        for (four, out) in fours.iter().zip(out_fours) {
-            // SAFETY: four are there
-            unsafe { F32x4::load_f16(four.as_ptr()) }.write(out);
+        let ((eights, ends), (out_eights, out_ends)) = (from.as_chunks::<8>(), out.as_chunks_mut::<8>());
+        for (eight, out) in eights.iter().zip(out_eights) {
+            // SAFETY: eight are there
+            let widened = unsafe { f16::load8(eight.as_ptr()) };
+            out.as_chunks_mut::<4>().0.iter_mut().zip(widened).for_each(|(out, four)| four.write(out));
         }
         ends.iter().zip(out_ends).for_each(|(half, out)| *out = half.widen());
     }
