@@ -196,6 +196,37 @@ mod tests {
     }
 
     #[test]
+    fn activations_may_be_too_large_to_be_scaled() {
+        let (n_in, n_out) = (130, 70);
+        for rows in [1, 3] {
+            let mut x = numbers(rows * n_in, 12);
+            x[7] = 3e7;
+            in_both_types(n_in * n_out, 13, |kernels, weight| {
+                let right = |at: usize, place: fn(usize, usize) -> usize| -> f64 {
+                    let (row, column) = (at / n_out, at % n_out);
+                    (0..n_in).map(|k| f64::from(x[row * n_in + k]) * f64::from(weight[place(k, column)])).sum()
+                };
+                let check = |found: &[f32], place: fn(usize, usize) -> usize| {
+                    for (at, &found) in found.iter().enumerate() {
+                        let right = right(at, place);
+                        assert!(
+                            (f64::from(found) - right).abs() < 1e-5 + 1e-6 * right.abs().max(1e6),
+                            "{right}, {found}"
+                        );
+                    }
+                };
+                let mut out = vec![0.0; rows * n_out];
+                kernels.linear(&x, None, n_out, false, &mut out);
+                check(&out, |k, column| k * 70 + column);
+                kernels
+                    .transposed(&x, n_in, rows * n_out)
+                    .iter()
+                    .for_each(|out| check(out, |k, column| column * 130 + k));
+            });
+        }
+    }
+
+    #[test]
     fn f16_gives_the_bits_that_its_numbers_give_in_f32() {
         for (rows, n_in, n_out) in SHAPES {
             let x = numbers(rows * n_in, 9);
