@@ -6,8 +6,6 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use half::f16;
 
-use crate::model::f16_bits;
-
 #[cfg(target_arch = "wasm32")]
 use std::arch::wasm32 as simd;
 
@@ -63,7 +61,7 @@ impl F32x4 {
         return F32x4(unsafe { from.cast::<[f32; 4]>().read_unaligned() });
     }
 
-    /// Eight f16, each as [`f16_bits::scaled`] has it.
+    /// Eight f16, each as [`scaled`](crate::model::f16_bits::scaled) has it.
     ///
     /// # Safety
     /// Eight values must be readable at `from`, which needs no alignment.
@@ -84,7 +82,8 @@ impl F32x4 {
         }
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let [a, b, c, d, e, f, g, h] = unsafe { from.cast::<[f16; 8]>().read_unaligned() }.map(f16_bits::scaled);
+            let halves = unsafe { from.cast::<[f16; 8]>().read_unaligned() };
+            let [a, b, c, d, e, f, g, h] = halves.map(crate::model::f16_bits::scaled);
             [F32x4([a, b, c, d]), F32x4([e, f, g, h])]
         }
     }
