@@ -80,7 +80,18 @@ impl F32x4 {
                 F32x4(simd::i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(lower, upper)),
             ];
         }
-        #[cfg(not(target_arch = "wasm32"))]
+        // left to themselves, compilers make scalars of this
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use std::arch::x86_64 as simd;
+            let halves = simd::_mm_loadu_si128(from.cast());
+            let (zero, kept) = (simd::_mm_setzero_si128(), simd::_mm_set1_epi32(0x8fff_e000_u32.cast_signed()));
+            return [simd::_mm_unpacklo_epi16(zero, halves), simd::_mm_unpackhi_epi16(zero, halves)].map(|four| {
+                let bits = simd::_mm_and_si128(simd::_mm_srai_epi32(four, 3), kept);
+                F32x4(std::mem::transmute::<simd::__m128i, [f32; 4]>(bits))
+            });
+        }
+        #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
         {
             let halves = unsafe { from.cast::<[f16; 8]>().read_unaligned() };
             let [a, b, c, d, e, f, g, h] = halves.map(crate::model::f16_bits::scaled);

@@ -112,9 +112,26 @@ pub unsafe fn inner<const R: usize, const C: usize>(
 /// `depth` values must be readable from each pointer on.
 #[inline(always)]
 pub unsafe fn inner_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*const W; C], depth: usize) -> [f32; C] {
-    let mut sums = [F32x4::splat(0.0); C];
     let whole = depth - depth % 8;
-    for at in (0..whole).step_by(8) {
+    // SAFETY: the caller's
+    let mut out = unsafe { lanes_of_row(x, weights, whole) }.map(F32x4::sum);
+    for at in whole..depth {
+        for (out, weights) in out.iter_mut().zip(weights) {
+            // SAFETY: below `depth`
+            *out += unsafe { *x.add(at) * (*weights.add(at)).scaled() };
+        }
+    }
+    out
+}
+
+/// The same up to `depth`, a multiple of eight, in lanes that are still to be added up.
+///
+/// # Safety
+/// As there.
+#[inline(never)] // next to the sums over lanes, compilers turn lanes and columns round, which takes longer than the product
+unsafe fn lanes_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*const W; C], depth: usize) -> [F32x4; C] {
+    let mut sums = [F32x4::splat(0.0); C];
+    for at in (0..depth).step_by(8) {
         // SAFETY: below `depth`
         unsafe {
             let (left, right) = (F32x4::load(x.add(at)), F32x4::load(x.add(at + 4)));
@@ -125,14 +142,7 @@ pub unsafe fn inner_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*
             }
         }
     }
-    let mut out = sums.map(F32x4::sum);
-    for at in whole..depth {
-        for (out, weights) in out.iter_mut().zip(weights) {
-            // SAFETY: below `depth`
-            *out += unsafe { *x.add(at) * (*weights.add(at)).scaled() };
-        }
-    }
-    out
+    sums
 }
 
 /// Rows of a matrix: where the first begins, and how far it is from one to the next.
