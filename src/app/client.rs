@@ -141,5 +141,6 @@ pub fn folder(name: &str, url: &str) -> Source {
         tokenizer: Some(format!("{url}tokenizer.json")),
         weights: format!("{url}model.safetensors"),
         threads: None,
+        dtype: None,
     }
 }

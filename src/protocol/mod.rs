@@ -11,6 +11,7 @@ mod options;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::WeightDtype;
 pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;
@@ -82,6 +83,8 @@ pub struct Source {
     pub weights: String,
     /// To compute with; as many as the page's address says, or suit the machine, if not said here.
     pub threads: Option<u32>,
+    /// How the matrices are held in memory; f32 if not said.
+    pub dtype: Option<WeightDtype>,
 }
 
 /// What happens to a request; the last event is `Done` or `Failed`.
