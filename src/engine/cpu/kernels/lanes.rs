@@ -86,10 +86,10 @@ impl F32x4 {
             use std::arch::x86_64 as simd;
             let halves = simd::_mm_loadu_si128(from.cast());
             let (zero, kept) = (simd::_mm_setzero_si128(), simd::_mm_set1_epi32(0x8fff_e000_u32.cast_signed()));
-            return [simd::_mm_unpacklo_epi16(zero, halves), simd::_mm_unpackhi_epi16(zero, halves)].map(|four| {
+            [simd::_mm_unpacklo_epi16(zero, halves), simd::_mm_unpackhi_epi16(zero, halves)].map(|four| {
                 let bits = simd::_mm_and_si128(simd::_mm_srai_epi32(four, 3), kept);
                 F32x4(std::mem::transmute::<simd::__m128i, [f32; 4]>(bits))
-            });
+            })
         }
         #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
         {

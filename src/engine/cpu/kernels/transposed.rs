@@ -52,9 +52,9 @@ fn one_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
             let products = unsafe { micro::inner_of_row(x.as_ptr(), names.map(row), n_in) };
             names.into_iter().zip(products).for_each(|(name, product)| out[name] = product);
         }
-        for column in BANDS * band..columns.len() {
+        for (column, out) in out.iter_mut().enumerate().skip(BANDS * band) {
             // SAFETY: as above
-            [out[column]] = unsafe { micro::inner_of_row(x.as_ptr(), [row(column)], n_in) };
+            [*out] = unsafe { micro::inner_of_row(x.as_ptr(), [row(column)], n_in) };
         }
     });
 }

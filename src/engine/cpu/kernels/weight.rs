@@ -117,21 +117,16 @@ impl Weight for f16 {
     }
 }
 
-/// Many at once: natively by the processor's own instruction, where it has one.
+/// Many at once.
 #[inline(never)]
 fn widen_all(from: &[f16], out: &mut [f32]) {
-    #[cfg(not(target_arch = "wasm32"))]
-    half::slice::HalfFloatSliceExt::convert_to_f32_slice(from, out);
-    #[cfg(target_arch = "wasm32")]
-    {
-        let ((eights, ends), (out_eights, out_ends)) = (from.as_chunks::<8>(), out.as_chunks_mut::<8>());
-        for (eight, out) in eights.iter().zip(out_eights) {
-            // SAFETY: eight are there
-            let widened = unsafe { f16::load8(eight.as_ptr()) };
-            out.as_chunks_mut::<4>().0.iter_mut().zip(widened).for_each(|(out, four)| four.write(out));
-        }
-        ends.iter().zip(out_ends).for_each(|(half, out)| *out = half.widen());
+    let ((eights, ends), (out_eights, out_ends)) = (from.as_chunks::<8>(), out.as_chunks_mut::<8>());
+    for (eight, out) in eights.iter().zip(out_eights) {
+        // SAFETY: eight are there
+        let widened = unsafe { f16::load8(eight.as_ptr()) };
+        out.as_chunks_mut::<4>().0.iter_mut().zip(widened).for_each(|(out, four)| four.write(out));
     }
+    ends.iter().zip(out_ends).for_each(|(half, out)| *out = half.widen());
 }
 
 mod sealed {
