@@ -14,7 +14,7 @@ use web_sys::{AbortSignal, File, Url};
 use super::client::{Client, demo, folder};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
-use crate::protocol::{Answer, Bench, BenchTask, Event, Failure, Lane, Request, Source, SweepOptions};
+use crate::protocol::{Answer, Bench, BenchTask, Event, Failure, Lane, Place, Request, Source, SweepOptions};
 
 /// What a model is called that was loaded from files.
 pub const FROM_FILES: &str = "files from this device";
@@ -365,5 +365,5 @@ pub fn from_files(files: &[File]) -> Result<Source, Error> {
     let config = needed("config.json")?;
     let weights = needed("model.safetensors")?;
     let tokenizer = find("tokenizer.json").map(|file| address(file, "tokenizer.json")).transpose()?;
-    Ok(Source { name: FROM_FILES.into(), config, tokenizer, weights, threads: None })
+    Ok(Source { name: FROM_FILES.into(), place: Place::Files { config, tokenizer, weights }, threads: None })
 }

@@ -9,7 +9,7 @@ use js_sys::{Reflect, WebAssembly};
 use wasm_bindgen::JsCast;
 use web_sys::HtmlMetaElement;
 
-use crate::protocol::{Answer, Event, FromWorker, Lane, ModelInfo, Request, RequestId, Source, ToWorker};
+use crate::protocol::{Answer, Event, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker};
 use crate::worker::{PeartreeWorker, codec::Transferring};
 
 type Listener = Box<dyn FnMut(Event)>;
@@ -137,9 +137,11 @@ pub fn demo() -> Source {
 pub fn folder(name: &str, url: &str) -> Source {
     Source {
         name: name.to_owned(),
-        config: format!("{url}config.json"),
-        tokenizer: Some(format!("{url}tokenizer.json")),
-        weights: format!("{url}model.safetensors"),
+        place: Place::Files {
+            config: format!("{url}config.json"),
+            tokenizer: Some(format!("{url}tokenizer.json")),
+            weights: format!("{url}model.safetensors"),
+        },
         threads: None,
     }
 }

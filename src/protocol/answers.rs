@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Bulk;
+use super::{Bulk, Origin};
 use crate::engine::TopToken;
 use crate::error::Error;
 use crate::model::Config;
@@ -43,6 +43,8 @@ pub struct ModelInfo {
     pub bos: Option<Token>,
     pub has_tokenizer: bool,
     pub parameters: u64,
+    /// None for the demo model, this site's folders and files.
+    pub origin: Option<Origin>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

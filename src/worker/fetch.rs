@@ -8,15 +8,18 @@ use web_sys::{ReadableStreamDefaultReader, Response, WorkerGlobalScope};
 use crate::engine::Control;
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelLoader};
-use crate::protocol::{Progress, Source, Unit};
+use crate::protocol::{Place, Progress, Source, Stage, Unit};
 
 /// Loads the model at `source`, telling `on_progress` how many bytes of which file have come.
 ///
 /// # Errors
 /// [`Error::Read`] when a file can't be had; what [`ModelLoader`] finds wrong in it.
 pub async fn model(source: &Source, control: &impl Control, on_progress: impl Fn(Progress)) -> Result<Model> {
-    let config = whole(&source.config, "config.json", control, &on_progress).await?;
-    let tokenizer = match &source.tokenizer {
+    let Place::Files { config, tokenizer, weights } = &source.place else {
+        return Err(Error::Unsupported("Models from a hub can't be loaded yet.".into()));
+    };
+    let config = whole(config, "config.json", control, &on_progress).await?;
+    let tokenizer = match tokenizer {
         None => None,
         Some(url) => match whole(url, "tokenizer.json", control, &on_progress).await {
             // a folder without a tokenizer is a model that reads ids only
@@ -24,7 +27,7 @@ pub async fn model(source: &Source, control: &impl Control, on_progress: impl Fn
             read => Some(read?),
         },
     };
-    let mut weights = Download::open(&source.weights, "model.safetensors").await?;
+    let mut weights = Download::open(weights, "model.safetensors").await?;
     let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), weights.total)?;
     while let Some(chunk) = weights.next(&on_progress).await? {
         loader.push(&chunk)?;
@@ -97,6 +100,7 @@ impl Download {
             done: self.done as f64,
             total: self.total.map(|total| total as f64),
             unit: Unit::Bytes,
+            stage: Stage::Downloading,
         });
         Ok(Some(chunk.to_vec()))
     }
