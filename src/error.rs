@@ -43,6 +43,10 @@ pub enum Error {
     Tokenizer(String),
     #[error("model.safetensors {0}")]
     Weights(String),
+    #[error(
+        "The model can't be held in f16: {value} at element {at} of {name} is beyond 65504, the largest f16. Load it in f32."
+    )]
+    BeyondF16 { value: f32, at: usize, name: String },
     #[error("There is no {what} at that place. Check the address or the folder.")]
     NotThere { what: String },
     #[error("{what} could not be read: {why}")]
@@ -76,6 +80,7 @@ impl Error {
             Error::Config(_) => "bad_config",
             Error::Tokenizer(_) => "bad_tokenizer",
             Error::Weights(_) => "bad_weights",
+            Error::BeyondF16 { .. } => "beyond_f16",
             Error::NotThere { .. } => "not_there",
             Error::Read { .. } => "read_failed",
             Error::Unsupported(_) => "unsupported",

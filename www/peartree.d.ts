@@ -126,7 +126,7 @@ export interface Peartree {
   /** Resolves when the page's first model is loaded. */
   readonly ready: Promise<void>;
   /** `"demo"`, the address of a folder on this site, or the files `config.json`, `tokenizer.json`, `model.safetensors`. */
-  load(model: "demo" | string | File[], options?: CallOptions & { engine?: "cpu"; dtype?: "f32"; threads?: number }): Promise<ModelInfo>;
+  load(model: "demo" | string | File[], options?: CallOptions & { engine?: "cpu"; dtype?: "f32" | "f16"; threads?: number }): Promise<ModelInfo>;
   predict(options: CallOptions & { prompt: Prompt; top?: number; noBos?: boolean }): Promise<Prediction>;
   /** `logit(tokens[0]) - logit(tokens[1])` at the last position, along the residual stream. */
   lens(options: CallOptions & { prompt: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }): Promise<Lens>;

@@ -14,7 +14,9 @@ use web_sys::{AbortSignal, File, Url};
 use super::client::{Client, demo, folder};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
-use crate::protocol::{Answer, Bench, BenchTask, Event, Failure, Lane, Place, Request, Source, SweepOptions};
+use crate::protocol::{
+    Answer, Bench, BenchTask, Event, Failure, Lane, Place, Request, Source, SweepOptions, WeightDtype,
+};
 
 /// What a model is called that was loaded from files.
 pub const FROM_FILES: &str = "files from this device";
@@ -58,7 +60,7 @@ impl Peartree {
     /// Loads `"demo"`, a folder's address on this origin, or an array of `File`s.
     pub fn load(&self, model: JsValue, options: Option<Object>) -> Promise {
         let call = Call::new(options);
-        match call.load_options().and_then(|threads| Ok(Source { threads, ..source(&model)? })) {
+        match call.load_options().and_then(|(threads, dtype)| Ok(Source { threads, dtype, ..source(&model)? })) {
             Ok(source) => call.send(&self.client, Some(Lane::Load), Request::Load(source)),
             Err(failure) => reject(&failure),
         }
@@ -200,26 +202,24 @@ impl Call {
         }
     }
 
-    /// `load`'s own options: two name what there is a single choice of as yet; the third is how many threads.
-    fn load_options(&self) -> Result<Option<u32>, Failure> {
+    /// `load`'s own options: how many threads and which type of weights, if said. Of engines there is one as yet.
+    fn load_options(&self) -> Result<(Option<u32>, Option<WeightDtype>), Failure> {
         let read = |name: &str| {
             let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
             (!value.is_undefined()).then_some(value)
         };
-        for (name, only) in [("engine", "cpu"), ("dtype", "f32")] {
-            if read(name).is_some_and(|value| value.as_string().as_deref() != Some(only)) {
-                let message = format!("This version runs models with {name} {only:?} only. Leave {name} out.");
-                return Err(Failure::from(&Error::Unsupported(message)));
-            }
+        let bad = |option, problem: &str| Failure::from(&Error::BadOption { option, problem: problem.into() });
+        if read("engine").is_some_and(|value| value.as_string().as_deref() != Some("cpu")) {
+            let message = "This version runs models with engine \"cpu\" only. Leave engine out.";
+            return Err(Failure::from(&Error::Unsupported(message.into())));
         }
-        let Some(threads) = read("threads") else { return Ok(None) };
-        match threads.as_f64() {
-            Some(threads) if threads.fract() == 0.0 && (1.0..=32.0).contains(&threads) => Ok(Some(threads as u32)),
-            _ => {
-                let problem = "must be a whole number from 1 to 32.".into();
-                Err(Failure::from(&Error::BadOption { option: "threads", problem }))
-            }
-        }
+        let dtype = read("dtype").map(serde_wasm_bindgen::from_value).transpose();
+        let dtype = dtype.map_err(|_| bad("dtype", "must be \"f32\" or \"f16\"."))?;
+        let threads = read("threads").map(|threads| match threads.as_f64() {
+            Some(threads) if threads.fract() == 0.0 && (1.0..=32.0).contains(&threads) => Ok(threads as u32),
+            _ => Err(bad("threads", "must be a whole number from 1 to 32.")),
+        });
+        Ok((threads.transpose()?, dtype))
     }
 
     fn send(self, client: &Client, lane: Option<Lane>, request: Request) -> Promise {
@@ -365,5 +365,10 @@ pub fn from_files(files: &[File]) -> Result<Source, Error> {
     let config = needed("config.json")?;
     let weights = needed("model.safetensors")?;
     let tokenizer = find("tokenizer.json").map(|file| address(file, "tokenizer.json")).transpose()?;
-    Ok(Source { name: FROM_FILES.into(), place: Place::Files { config, tokenizer, weights }, threads: None })
+    Ok(Source {
+        name: FROM_FILES.into(),
+        place: Place::Files { config, tokenizer, weights },
+        threads: None,
+        dtype: None,
+    })
 }

@@ -143,5 +143,7 @@ pub fn folder(name: &str, url: &str) -> Source {
             weights: format!("{url}model.safetensors"),
         },
         threads: None,
+        dtype: None,
+        dtype: None,
     }
 }

@@ -12,6 +12,7 @@ mod options;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::WeightDtype;
 pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;

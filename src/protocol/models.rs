@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Config;
+use crate::model::{Config, WeightDtype};
 
 /// The hub that ids are looked up at where nobody names another.
 pub const HUB: &str = "https://huggingface.co";
@@ -15,6 +15,8 @@ pub struct Source {
     pub place: Place,
     /// To compute with; as many as the page's address says, or suit the machine, if not said here.
     pub threads: Option<u32>,
+    /// How the matrices are held in memory; f32 if not said.
+    pub dtype: Option<WeightDtype>,
 }
 
 /// Where a model's files are.
@@ -100,8 +102,7 @@ pub struct Description {
 /// What a model's weights take in one type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Need {
-    /// `f32` or `f16`.
-    pub dtype: String,
+    pub dtype: WeightDtype,
     pub bytes: u64,
     /// Whether the engine's memory can hold that.
     pub fits: bool,

@@ -57,6 +57,7 @@ impl Session {
             has_tokenizer: self.vocabulary.has_tokenizer(),
             config,
             parameters,
+            dtype: self.engine.dtype(),
             origin: self.origin.clone(),
         }
     }

@@ -28,7 +28,7 @@ pub async fn model(source: &Source, control: &impl Control, on_progress: impl Fn
         },
     };
     let mut weights = Download::open(weights, "model.safetensors").await?;
-    let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), weights.total)?;
+    let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), weights.total, source.dtype.unwrap_or_default())?;
     while let Some(chunk) = weights.next(&on_progress).await? {
         loader.push(&chunk)?;
         control.breathe().await?;
