@@ -53,7 +53,7 @@ pub struct HubPlace {
 impl std::fmt::Debug for HubPlace {
     /// All but the token: nothing that prints a request may tell it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let token = self.token.as_ref().map(|_| "(secret)");
+        let token = self.token.as_ref().map(|_| "(not told)");
         let mut place = f.debug_struct("HubPlace");
         place.field("host", &self.host).field("repo", &self.repo).field("revision", &self.revision);
         place.field("token", &token).finish()
