@@ -7,6 +7,22 @@ use crate::model::{Config, WeightDtype};
 /// The hub that ids are looked up at where nobody names another.
 pub const HUB: &str = "https://huggingface.co";
 
+/// Whether a text can be a hub's id: `org/name`, or `name` alone. Folders are told apart by a dot before the first slash
+/// or a slash at the end.
+pub fn is_repo_id(text: &str) -> bool {
+    const MOST: usize = 96;
+    let is_part = |part: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        !part.is_empty() && part.bytes().all(is_letter) && !part.starts_with(['.', '-']) && !part.contains("..")
+    };
+    text.len() <= MOST && text.split('/').count() <= 2 && text.split('/').all(is_part)
+}
+
+/// Whether a text can be a commit's name.
+pub fn is_commit(text: &str) -> bool {
+    (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// A model to load, or to be told of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
@@ -136,7 +152,7 @@ pub struct Kept {
 /// A model on this device, whole or in part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptModel {
-    /// Names it in [`super::Request::Forget`] and [`super::Request::Verify`].
+    /// Names it in [`super::Request::Forget`] and [`super::Request::Verify`], as its name does.
     pub key: String,
     /// What the person called it.
     pub name: String,

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Result, StoreError};
-use crate::protocol::{HUB, HubPlace, Place};
+use crate::protocol::{HUB, HubPlace, Place, is_repo_id};
 
 pub const CONFIG: &str = "config.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const WEIGHTS: &str = "model.safetensors";
 
-const MOST_ID: usize = 96;
+const MOST_SHOWN: usize = 96;
 const MOST_REVISION: usize = 120;
 const MOST_ADDRESS: usize = 500;
 
@@ -103,15 +103,10 @@ impl Site {
 /// # Errors
 /// [`StoreError::BadRepo`].
 pub fn repo_id(text: &str) -> Result<String> {
-    let parts: Vec<&str> = text.split('/').collect();
-    let is_part = |part: &&str| {
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        !part.is_empty() && part.bytes().all(is_word) && !part.starts_with(['.', '-']) && !part.contains("..")
-    };
-    if text.len() <= MOST_ID && parts.len() <= 2 && parts.iter().all(is_part) {
+    if is_repo_id(text) {
         return Ok(text.to_owned());
     }
-    Err(StoreError::BadRepo { text: text.chars().take(MOST_ID).collect() }.into())
+    Err(StoreError::BadRepo { text: text.chars().take(MOST_SHOWN).collect() }.into())
 }
 
 /// A branch, tag or commit.
@@ -125,11 +120,6 @@ pub fn revision_of(text: &str) -> Result<String> {
         return Ok(text.to_owned());
     }
     Err(StoreError::BadRevision { text: text.chars().take(MOST_REVISION).collect() }.into())
-}
-
-/// Whether a revision names one state for ever.
-pub fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// An `http` or `https` address of a folder, without the slash at its end.

@@ -62,6 +62,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         let transfer = Transfer::new(&line, WEIGHTS, (url, site.token()), &file, nothing, &|_| ());
         let contents = look(&transfer, &file, &introduction).await.map_err(|halt| match halt {
             Halt::Failed(error) => error,
+            Halt::Spoiled(error) => error.into(),
             Halt::Changed | Halt::NoRanges => {
                 Error::from(StoreError::Changing { what: WEIGHTS.into(), host: site.host().into() })
             }

@@ -64,7 +64,7 @@ struct Download<B> {
 impl<B: Body> Download<B> {
     async fn open<W: Wire<Body = B>>(wire: &W, url: &str, what: &'static str) -> Result<Self> {
         let unreadable = |why: &str| Error::Read { what: what.to_owned(), why: why.to_owned() };
-        let answer = wire.get(&Ask { url, range: None, token: None }).await;
+        let answer = wire.get(&Ask { url, range: None, token: None, is_kept: false }).await;
         let (Head { status, length, .. }, body) =
             answer.map_err(|_| unreadable("the server did not answer. Check the connection and try again."))?;
         match status {

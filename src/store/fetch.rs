@@ -70,6 +70,10 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
             match job.download().await {
                 Ok(manifest) => return Ok(Held::new(key, manifest, lock)),
                 Err(Halt::Failed(error)) => return Err(error),
+                Err(Halt::Spoiled(error)) => {
+                    self.storage.delete(&key).await?;
+                    return Err(error.into());
+                }
                 Err(Halt::Changed | Halt::NoRanges) => self.storage.delete(&key).await?,
             }
         }
@@ -128,14 +132,15 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
         fit::in_room(self.name, missing, &self.store.device.room().await)?;
         self.keep_small_files().await?;
         let log = storage.open(self.key, JOURNAL).await?;
-        transfer.keep_journal(match noted.filter(|noted| noted.target == target) {
+        transfer.keep_journal(Some(match noted.filter(|noted| noted.target == target) {
             Some(noted) => Journal::go_on(log, noted.len).await?,
             None => Journal::begin(log, &target).await?,
-        });
+        }));
 
         let meter = Meter::new(self.watch, &self.store.device, Stage::Downloading, WEIGHTS, target.bytes);
         total.get_or_init(|| meter).tell(transfer.here());
         let sha256 = self.get_and_hash(&transfer, &file, target.bytes).await?;
+        transfer.keep_journal(None);
         self.finish(target, sha256, &file).await
     }
 
@@ -150,7 +155,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
         Ok((Facts { bytes: Some(bytes), etag, sha256 }, spans))
     }
 
-    async fn ask_for_hash(&self, transfer: &Transfer<'_, W, D, C, S::File>) -> Result<()> {
+    async fn ask_for_hash(&self, transfer: &Transfer<'_, W, D, C, S::File>) -> Result<(), Halt> {
         if transfer.facts.borrow().sha256.is_some() {
             return Ok(());
         }
@@ -158,7 +163,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
         let mut facts = transfer.facts.borrow_mut();
         match (facts.bytes, said.bytes) {
             (Some(found), Some(expected)) if found != expected => {
-                Err(StoreError::WrongLength { what: WEIGHTS.into(), expected, found }.into())
+                Err(Halt::Spoiled(StoreError::WrongLength { what: WEIGHTS.into(), expected, found }))
             }
             _ => {
                 facts.sha256 = said.sha256;
@@ -215,8 +220,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
     async fn finish(&self, target: Target, sha256: String, file: &S::File) -> Result<Manifest, Halt> {
         let storage = &self.store.storage;
         if let Some(expected) = target.sha256.clone().filter(|expected| *expected != sha256) {
-            storage.delete(self.key).await?;
-            return Err(StoreError::WrongHash { what: WEIGHTS.into(), expected, found: sha256 }.into());
+            return Err(Halt::Spoiled(StoreError::WrongHash { what: WEIGHTS.into(), expected, found: sha256 }));
         }
         file.flush().await?;
         let small = |name: &str, bytes: &[u8]| FileFacts {

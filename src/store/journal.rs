@@ -65,6 +65,14 @@ impl<F: StoredFile> Journal<F> {
         self.add(&format!("{}-{}", span.start, span.end)).await
     }
 
+    /// Sees that the notes outlive a crash.
+    ///
+    /// # Errors
+    /// What writing fails with.
+    pub async fn flush(&self) -> Result<()> {
+        self.file.flush().await
+    }
+
     async fn add(&self, line: &str) -> Result<()> {
         let line = format!("{line}\n");
         let at = self.end.get();

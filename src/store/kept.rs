@@ -13,7 +13,7 @@ use super::watch::{Meter, Watch};
 use super::wire::Wire;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
-use crate::model::{Model, ModelLoader};
+use crate::model::{Config, Model, ModelLoader};
 use crate::protocol::{Kept, KeptModel, Stage, WeightDtype};
 
 impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
@@ -61,12 +61,25 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     /// # Errors
     /// [`StoreError::NotKept`] where there is none of that name.
     pub async fn forget<C: Control>(&self, key: &str, watch: &Watch<'_, C>) -> Result<Kept> {
-        if !self.storage.folders().await?.iter().any(|folder| folder == key) {
-            return Err(StoreError::NotKept { what: key.to_owned() }.into());
+        for key in self.keys(key).await? {
+            let (_lock, _) = self.hold(&key, watch).await?;
+            self.storage.delete(&key).await?;
         }
-        let (_lock, _) = self.hold(key, watch).await?;
-        self.storage.delete(key).await?;
         self.kept().await
+    }
+
+    /// The folders that a key names, or a model's name: then the newest first.
+    async fn keys(&self, text: &str) -> Result<Vec<String>> {
+        if self.storage.folders().await?.iter().any(|folder| folder == text) {
+            return Ok(vec![text.to_owned()]);
+        }
+        let mut models = self.kept().await?.models;
+        models.retain(|model| model.name == text);
+        models.sort_by_key(|model| std::cmp::Reverse(model.date_ms));
+        if models.is_empty() {
+            return Err(StoreError::NotKept { what: text.to_owned() }.into());
+        }
+        Ok(models.into_iter().map(|model| model.key).collect())
     }
 
     /// Hashes a model's files again. What isn't as it was written down is deleted.
@@ -74,6 +87,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     /// # Errors
     /// [`StoreError::NotKept`], [`StoreError::WrongHash`].
     pub async fn verify<C: Control>(&self, key: &str, watch: &Watch<'_, C>) -> Result<KeptModel> {
+        let key = &self.keys(key).await?[0];
         let (lock, manifest) = self.hold(key, watch).await?;
         let manifest = manifest.ok_or_else(|| StoreError::NotKept { what: key.to_owned() })?;
         let held = Held::new(key.to_owned(), manifest, lock);
@@ -102,8 +116,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         dtype: WeightDtype,
         watch: &Watch<'_, C>,
     ) -> Result<Model> {
-        let config = self.small_file(held, CONFIG).await?;
-        let config = config.ok_or_else(|| StoreError::Damaged { what: held.manifest.provenance.name.clone() })?;
+        let config = self.config_json(held).await?;
         let tokenizer = self.small_file(held, TOKENIZER).await?;
         let (file, bytes) = self.weights(held).await?;
         let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), Some(bytes), dtype)?;
@@ -119,6 +132,21 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
             watch.control.breathe().await?;
         }
         loader.finish()
+    }
+
+    /// A kept model's shape.
+    ///
+    /// # Errors
+    /// As [`Store::build`].
+    pub async fn config(&self, held: &Held<D::Lock>) -> Result<Config> {
+        Config::from_json(&self.config_json(held).await?)
+    }
+
+    async fn config_json(&self, held: &Held<D::Lock>) -> Result<Vec<u8>> {
+        match self.small_file(held, CONFIG).await? {
+            Some(json) => Ok(json),
+            None => Err(self.damaged(held).await?),
+        }
     }
 
     /// A small file as it was kept; none where the model has none. A damaged model is deleted.

@@ -25,6 +25,8 @@ pub struct Terms {
     pub stall: Duration,
     /// Troubles in a row, without a new byte between them, after which a download is given up.
     pub troubles: u32,
+    /// The same for a server that has not answered yet: a wrong address needs no minute to be told.
+    pub first_troubles: u32,
 }
 
 impl Default for Terms {
@@ -36,6 +38,7 @@ impl Default for Terms {
             journal_bytes: 1 << 20,
             stall: Duration::from_secs(15),
             troubles: 8,
+            first_troubles: 3,
         }
     }
 }
@@ -167,9 +170,16 @@ pub fn is_page(bytes: &[u8]) -> bool {
 #[derive(Debug, Default)]
 pub struct Patience {
     troubles: u32,
+    /// The server has answered this page before.
+    is_known: bool,
 }
 
 impl Patience {
+    /// With a server that is known to answer, or not.
+    pub fn with(is_known: bool) -> Self {
+        Patience { troubles: 0, is_known }
+    }
+
     /// Something came.
     pub fn renew(&mut self) {
         self.troubles = 0;
@@ -188,7 +198,17 @@ impl Patience {
         trouble: Trouble,
     ) -> Result<()> {
         self.troubles += 1;
-        if trouble == Trouble::CrossOrigin || self.troubles > line.terms.troubles {
+        let trouble = match trouble {
+            Trouble::CrossOrigin if self.is_known => Trouble::Broken,
+            trouble => trouble,
+        };
+        let most = match trouble {
+            Trouble::CrossOrigin | Trouble::Unreachable | Trouble::Offline if !self.is_known => {
+                line.terms.first_troubles
+            }
+            _ => line.terms.troubles,
+        };
+        if self.troubles >= most {
             return Err(final_word(what, ask, &trouble).into());
         }
         let doubled = FIRST_WAIT.saturating_mul(1 << (self.troubles - 1).min(16)).min(LAST_WAIT);

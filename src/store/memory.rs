@@ -7,18 +7,30 @@ use std::rc::Rc;
 use super::storage::{Storage, StoredFile};
 use crate::error::{Result, StoreError};
 
-/// Storage that ends with the program; clones share it.
+/// Storage that ends with the program; clones share it. As in a browser, an open file can't be opened again or deleted.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    files: Rc<RefCell<BTreeMap<(String, String), MemoryFile>>>,
+    files: Rc<RefCell<BTreeMap<(String, String), Rc<Content>>>>,
     limit: Rc<Cell<Option<u64>>>,
 }
 
-/// A file in memory; clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
+struct Content {
+    bytes: RefCell<Vec<u8>>,
+    is_open: Cell<bool>,
+}
+
+/// An open file in memory.
+#[derive(Debug, Default)]
 pub struct MemoryFile {
-    bytes: Rc<RefCell<Vec<u8>>>,
+    content: Rc<Content>,
     limit: Rc<Cell<Option<u64>>>,
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        self.content.is_open.set(false);
+    }
 }
 
 impl Memory {
@@ -29,12 +41,20 @@ impl Memory {
 
     /// A copy that goes its own way: what a crash at this moment leaves behind.
     pub fn snapshot(&self) -> Memory {
-        let copy = |file: &MemoryFile| MemoryFile {
-            bytes: Rc::new(RefCell::new(file.bytes.borrow().clone())),
-            limit: Rc::default(),
+        let copy = |content: &Rc<Content>| {
+            Rc::new(Content { bytes: RefCell::new(content.bytes.borrow().clone()), is_open: Cell::new(false) })
         };
-        let files = self.files.borrow().iter().map(|(path, file)| (path.clone(), copy(file))).collect();
+        let files = self.files.borrow().iter().map(|(path, content)| (path.clone(), copy(content))).collect();
         Memory { files: Rc::new(RefCell::new(files)), limit: Rc::default() }
+    }
+
+    fn delete_where(&self, which: impl Fn(&(String, String)) -> bool) -> Result<()> {
+        let mut files = self.files.borrow_mut();
+        if files.iter().any(|(path, content)| which(path) && content.is_open.get()) {
+            return Err(StoreError::Storage { act: "deleted", why: "it is in use".into() }.into());
+        }
+        files.retain(|path, _| !which(path));
+        Ok(())
     }
 }
 
@@ -46,18 +66,19 @@ impl Storage for Memory {
     type File = MemoryFile;
 
     async fn open(&self, folder: &str, name: &str) -> Result<MemoryFile> {
-        let mut files = self.files.borrow_mut();
-        let new = || MemoryFile { bytes: Rc::default(), limit: self.limit.clone() };
-        Ok(files.entry(path(folder, name)).or_insert_with(new).clone())
+        let content = self.files.borrow_mut().entry(path(folder, name)).or_default().clone();
+        if content.is_open.replace(true) {
+            return Err(StoreError::Storage { act: "opened", why: "it is in use".into() }.into());
+        }
+        Ok(MemoryFile { content, limit: self.limit.clone() })
     }
 
     async fn read(&self, folder: &str, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.files.borrow().get(&path(folder, name)).map(|file| file.bytes.borrow().clone()))
+        Ok(self.files.borrow().get(&path(folder, name)).map(|content| content.bytes.borrow().clone()))
     }
 
     async fn remove(&self, folder: &str, name: &str) -> Result<()> {
-        self.files.borrow_mut().remove(&path(folder, name));
-        Ok(())
+        self.delete_where(|path| path.0 == folder && path.1 == name)
     }
 
     async fn folders(&self) -> Result<Vec<String>> {
@@ -67,20 +88,19 @@ impl Storage for Memory {
     }
 
     async fn delete(&self, folder: &str) -> Result<()> {
-        self.files.borrow_mut().retain(|(of, _), _| of != folder);
-        Ok(())
+        self.delete_where(|path| path.0 == folder)
     }
 }
 
 impl StoredFile for MemoryFile {
     async fn len(&self) -> Result<u64> {
-        Ok(self.bytes.borrow().len() as u64)
+        Ok(self.content.bytes.borrow().len() as u64)
     }
 
     async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        let bytes = self.bytes.borrow();
+        let bytes = self.content.bytes.borrow();
         let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..)?.get(..into.len()));
-        let from = from.ok_or(StoreError::Storage { act: "read", why: "it ends too early".into() })?;
+        let from = from.ok_or_else(|| StoreError::Storage { act: "read", why: "it ends too early".into() })?;
         into.copy_from_slice(from);
         Ok(())
     }
@@ -89,7 +109,7 @@ impl StoredFile for MemoryFile {
         let end = usize::try_from(at).ok().and_then(|at| at.checked_add(new.len()));
         let end = end.filter(|&end| self.limit.get().is_none_or(|limit| end as u64 <= limit));
         let end = end.ok_or_else(|| StoreError::RoomRanOut { what: "the model".into() })?;
-        let mut bytes = self.bytes.borrow_mut();
+        let mut bytes = self.content.bytes.borrow_mut();
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
@@ -102,7 +122,7 @@ impl StoredFile for MemoryFile {
     }
 
     async fn truncate(&self, len: u64) -> Result<()> {
-        self.bytes.borrow_mut().truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        self.content.bytes.borrow_mut().truncate(usize::try_from(len).unwrap_or(usize::MAX));
         Ok(())
     }
 }

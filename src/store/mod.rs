@@ -13,6 +13,7 @@ pub mod storage; // where bytes live
 pub mod memory; // … in memory
 #[cfg(not(target_arch = "wasm32"))]
 pub mod disk; // … on a disk
+pub mod blocks; // … as entries of a cache
 pub mod spans; // which bytes of a file there are
 pub mod manifest; // what is written down of a whole model
 pub mod journal; // what is written down of half a one

@@ -28,12 +28,13 @@ pub struct Introduction {
 /// [`StoreError`]; [`Error::Config`] where the model is no GPT-2.
 pub async fn introduce<W: Wire, D: Device, C: Control>(line: &Line<'_, W, D, C>, site: &Site) -> Result<Introduction> {
     let token = site.token();
-    let (head, config_json) = line.whole(CONFIG, &Ask { url: &site.url(CONFIG, None), range: None, token }).await?;
+    let (head, config_json) =
+        line.whole(CONFIG, &Ask { url: &site.url(CONFIG, None), range: None, token, is_kept: true }).await?;
     let config = Config::from_json(&config_json)?;
     // a folder's header is not a commit of anything
     let commit = head.commit.filter(|_| site.repo.is_some());
     let url = site.url(TOKENIZER, commit.as_deref());
-    let tokenizer_json = match line.whole(TOKENIZER, &Ask { url: &url, range: None, token }).await {
+    let tokenizer_json = match line.whole(TOKENIZER, &Ask { url: &url, range: None, token, is_kept: true }).await {
         Err(Error::Store(StoreError::NotThere { .. })) => None,
         read => Some(read?.1),
     };
@@ -71,7 +72,10 @@ pub async fn weights_facts<W: Wire, D: Device, C: Control>(
     commit: Option<&str>,
 ) -> Result<Facts> {
     let Some(url) = site.metadata_url(commit) else { return Ok(Facts::default()) };
-    let json = match line.whole("the model's metadata", &Ask { url: &url, range: None, token: site.token() }).await {
+    let json = match line
+        .whole("the model's metadata", &Ask { url: &url, range: None, token: site.token(), is_kept: true })
+        .await
+    {
         Err(Error::Cancelled) => return Err(Error::Cancelled),
         Err(_) => return Ok(Facts::default()),
         Ok((_, json)) => json,

@@ -25,6 +25,8 @@ pub enum Halt {
     NoRanges,
     /// The file there is another than the one that was begun with.
     Changed,
+    /// What came is not the file that it should be, and no use.
+    Spoiled(StoreError),
     Failed(Error),
 }
 
@@ -62,7 +64,8 @@ pub struct Transfer<'a, W: Wire, D, C, F> {
     journal: RefCell<Option<Rc<Journal<F>>>>,
     /// The one answer that everything comes in, where there are no ranges.
     stream: RefCell<Option<Stream<W::Body>>>,
-    has_ranges: Cell<bool>,
+    /// Unknown before the first answer.
+    has_ranges: Cell<Option<bool>>,
 }
 
 struct Stream<B> {
@@ -92,13 +95,13 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
             fresh: RefCell::default(),
             journal: RefCell::default(),
             stream: RefCell::default(),
-            has_ranges: Cell::new(true),
+            has_ranges: Cell::new(None),
         }
     }
 
-    /// From now on what comes is written down.
-    pub fn keep_journal(&self, journal: Journal<F>) {
-        self.journal.replace(Some(Rc::new(journal)));
+    /// From now on what comes is written down; without a journal, no more.
+    pub fn keep_journal(&self, journal: Option<Journal<F>>) {
+        self.journal.replace(journal.map(Rc::new));
     }
 
     /// So many bytes from the file's beginning are here.
@@ -153,7 +156,7 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
     }
 
     async fn pieces(&self, bytes: u64) -> Result<(), Halt> {
-        if !self.has_ranges.get() {
+        if self.has_ranges.get() == Some(false) {
             return Err(Halt::NoRanges);
         }
         let missing = self.spans.borrow().missing(0..bytes);
@@ -174,23 +177,24 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
 
     /// Gets one range, asking again from where it broke off.
     async fn piece(&self, mut range: Range<u64>) -> Result<(), Halt> {
-        let mut patience = Patience::default();
+        let mut patience = Patience::with(self.has_ranges.get() == Some(true));
         while range.start < range.end {
-            let ask = Ask { url: &self.url, range: Some(range.clone()), token: self.token };
+            let ask = Ask { url: &self.url, range: Some(range.clone()), token: self.token, is_kept: true };
             let (head, mut body) = match self.line.open(self.what, &ask, &mut patience).await {
                 // perhaps only the range is what it doesn't let us ask for
                 Err(Error::Store(StoreError::CrossOrigin { .. })) => {
-                    self.has_ranges.set(false);
+                    self.has_ranges.set(Some(false));
                     return Err(Halt::NoRanges);
                 }
                 opened => opened?,
             };
             self.learn(&head)?;
             if head.status == 200 {
-                self.has_ranges.set(false);
+                self.has_ranges.set(Some(false));
                 self.stream.replace(Some(Stream { body, at: 0 }));
                 return Err(Halt::NoRanges);
             }
+            self.has_ranges.set(Some(true));
             self.fits(&head, &mut range)?;
             while range.start < range.end {
                 let trouble = match self.line.patient(body.next()).await? {
@@ -217,7 +221,7 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
     /// as without ranges it must; what is here already is not written again.
     async fn stream(&self, end: u64) -> Result<(), Halt> {
         let mut patience = Patience::default();
-        let ask = Ask { url: &self.url, range: None, token: self.token };
+        let ask = Ask { url: &self.url, range: None, token: self.token, is_kept: true };
         loop {
             let running = self.stream.take();
             let mut stream = match running {
@@ -281,7 +285,7 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
         for span in fresh.iter() {
             journal.note(span).await?;
         }
-        Ok(())
+        journal.flush().await
     }
 
     /// Compares what an answer says of the file with what is known of it.
@@ -295,7 +299,7 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
         if let (Some(expected), Some(found)) = (facts.bytes, head.total)
             && expected != found
         {
-            return Err(StoreError::WrongLength { what: self.what.into(), expected, found }.into());
+            return Err(Halt::Spoiled(StoreError::WrongLength { what: self.what.into(), expected, found }));
         }
         facts.bytes = facts.bytes.or(head.total);
         facts.etag = facts.etag.take().or_else(|| head.etag.clone());
@@ -323,10 +327,10 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
     }
 
     /// A stream that goes on past the file's end is not the file.
-    fn within(&self, end: u64) -> Result<()> {
+    fn within(&self, end: u64) -> Result<(), Halt> {
         match self.bytes() {
             Some(expected) if end > expected => {
-                Err(StoreError::WrongLength { what: self.what.into(), expected, found: end }.into())
+                Err(Halt::Spoiled(StoreError::WrongLength { what: self.what.into(), expected, found: end }))
             }
             _ => Ok(()),
         }

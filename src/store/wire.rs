@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::address::host_of;
+use crate::protocol::is_commit;
 
 /// A request.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub struct Ask<'a> {
     pub range: Option<Range<u64>>,
     /// Sent to the host of `url` alone: browsers drop it where the answer leads to another host.
     pub token: Option<&'a str>,
+    /// What comes is kept by the store, so nobody else need keep it.
+    pub is_kept: bool,
 }
 
 impl Ask<'_> {
@@ -109,7 +112,8 @@ impl Head {
             start,
             total: ranged_total.or_else(|| header("x-linked-size").and_then(number)).or(whole),
             etag: header("etag").map(|etag| etag.trim().to_owned()).filter(|etag| !etag.is_empty()),
-            commit: header("x-repo-commit").map(|text| text.trim().to_owned()).filter(|text| is_word(text)),
+            // it is put into addresses, so no other text may pass for one
+            commit: header("x-repo-commit").map(|text| text.trim().to_owned()).filter(|text| is_commit(text)),
             sha256: sha256.filter(|hash| is_sha256(hash)),
             is_page: header("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/html")),
             retry_after: header("retry-after").and_then(seconds).map(|wait: Duration| wait.min(MOST_WAIT)),
@@ -119,11 +123,6 @@ impl Head {
 
 pub fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A commit is put into addresses, so no other text may pass for one.
-fn is_word(text: &str) -> bool {
-    (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn unquoted(etag: &str) -> &str {
