@@ -141,7 +141,7 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
       if (settings.flip !== null && settings.flip >= at && settings.flip < at + slice.length) slice[settings.flip - at] ^= 1;
       await turn(slice.length);
       if (res.destroyed) return;
-      if (!res.write(slice)) await Promise.race([once(res, "drain"), once(res, "close")]);
+      if (!res.write(slice)) await drained(res);
       at += slice.length;
       entry.end = at;
       entry.bytes += slice.length;
@@ -228,7 +228,16 @@ function plain(res, status) {
   res.writeHead(status, { "Content-Type": "text/plain" }).end(`${status}`);
 }
 
-const once = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
+/** Waits until more can be written, or never need be. */
+function drained(res) {
+  return new Promise((resolve) => {
+    const done = () => {
+      res.off("drain", done).off("close", done);
+      resolve();
+    };
+    res.on("drain", done).on("close", done);
+  });
+}
 
 /** Waits so that all answers together keep to a rate. */
 function rateLimit(bitsPerSecond) {
