@@ -23,9 +23,14 @@ const s = (ms) => `${(ms / 1000).toFixed(2)} s`;
 let seed = 20260101;
 const below = (n) => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) % n;
 
-async function open(context) {
-  const visit = await openPage(browser, site.url, { context });
-  await visit.page.evaluate(() => window.peartree.ready);
+async function ready(page) {
+  await page.waitForFunction(() => window.peartree);
+  await page.evaluate(() => window.peartree.ready);
+}
+
+async function open() {
+  const visit = await openPage(browser, site.url);
+  await ready(visit.page);
   return visit;
 }
 
@@ -59,7 +64,7 @@ const first = await load(visit.page);
 check(first);
 const asked = hub.asked.length;
 await visit.page.reload();
-await visit.page.evaluate(() => window.peartree.ready);
+await ready(visit.page);
 const second = await load(visit.page);
 check(second);
 const weights = 4 * second.parameters;
@@ -80,14 +85,14 @@ const context = visit.page.context();
 for (let kill = 1; kill <= 10; kill++) {
   const page = await context.newPage();
   await page.goto(site.url);
-  await page.evaluate(() => window.peartree.ready);
+  await ready(page);
   const loading = page.evaluate(([repo, hub]) => window.peartree.load(repo, { hub }), [REPO, hub.url]).catch(() => "killed");
   await Promise.race([loading, new Promise((resolve) => setTimeout(resolve, 300 + below(3500)))]);
   await page.close();
 }
 const last = await context.newPage();
 await last.goto(site.url);
-await last.evaluate(() => window.peartree.ready);
+await ready(last);
 const { models } = await last.evaluate(() => window.peartree.kept());
 const here = models.map(({ whole, bytes_here }) => `${whole ? "whole" : "in part"}, ${mb(bytes_here)}`);
 check(await load(last));

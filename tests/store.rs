@@ -379,7 +379,7 @@ fn a_wrong_length_is_refused() {
 #[test]
 fn every_failure_says_what_happened_and_what_to_do() {
     type Check = fn(&StoreError) -> bool;
-    let cases: [(&str, Vec<Fault>, Check); 9] = [
+    let cases: [(&str, Vec<Fault>, Check); 10] = [
         ("403", vec![Fault::Status(403)], |e| matches!(e, StoreError::NeedsToken { .. })),
         ("401", vec![Fault::Status(401)], |e| matches!(e, StoreError::NeedsToken { .. })),
         ("404", vec![Fault::Status(404)], |e| matches!(e, StoreError::NotThere { .. })),
@@ -388,7 +388,8 @@ fn every_failure_says_what_happened_and_what_to_do() {
         ("offline", vec![Fault::Trouble(Trouble::Offline); 3], |e| matches!(e, StoreError::Offline { .. })),
         ("no host", vec![Fault::Trouble(Trouble::Unreachable); 3], |e| matches!(e, StoreError::Unreachable { .. })),
         ("cors", vec![Fault::Trouble(Trouble::CrossOrigin); 6], |e| matches!(e, StoreError::CrossOrigin { .. })),
-        ("busy", vec![Fault::Busy(503, None); 8], |e| matches!(e, StoreError::GaveUp { .. })),
+        ("silent", vec![Fault::Trouble(Trouble::Silent); 6], |e| matches!(e, StoreError::Silent { .. })),
+        ("busy", vec![Fault::Busy(503, None); 12], |e| matches!(e, StoreError::GaveUp { .. })),
     ];
     for (what, faults, is_right) in cases {
         let (hub, clock) = (hub(), Clockwork::default());

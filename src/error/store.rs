@@ -30,6 +30,10 @@ pub enum StoreError {
     #[error("{host} can't be reached. Check the connection and the address, then load {what} again.")]
     Unreachable { what: String, host: String },
     #[error(
+        "{host} did not answer. Either it can't be reached, or it does not let this page read {what} (CORS). Check the connection and the address; if both are right, download the files and drop them onto the page."
+    )]
+    Silent { what: String, host: String },
+    #[error(
         "A web page came in the place of {what}. Perhaps a proxy or a log-in page stands between you and {host}: open {host} in another tab, then load again."
     )]
     PageInstead { what: String, host: String },
@@ -87,6 +91,7 @@ impl StoreError {
             StoreError::Offline { .. } => "offline",
             StoreError::CrossOrigin { .. } => "cross_origin",
             StoreError::Unreachable { .. } => "unreachable",
+            StoreError::Silent { .. } => "silent",
             StoreError::PageInstead { .. } => "page_instead",
             StoreError::BadAnswer { .. } => "bad_answer",
             StoreError::GaveUp { .. } => "gave_up",

@@ -35,16 +35,16 @@ impl Default for Terms {
             piece_bytes: 64 << 20,
             in_flight: 3,
             probe_bytes: 128 << 10,
-            journal_bytes: 1 << 20,
+            journal_bytes: 4 << 20,
             stall: Duration::from_secs(15),
-            troubles: 8,
+            troubles: 12,
             first_troubles: 3,
         }
     }
 }
 
 const FIRST_WAIT: Duration = Duration::from_millis(400);
-const LAST_WAIT: Duration = Duration::from_secs(20);
+const LAST_WAIT: Duration = Duration::from_secs(10);
 /// A cancellation is heard within this time.
 const TICK: Duration = Duration::from_millis(200);
 /// No model's `config.json` or `tokenizer.json` is larger.
@@ -199,11 +199,11 @@ impl Patience {
     ) -> Result<()> {
         self.troubles += 1;
         let trouble = match trouble {
-            Trouble::CrossOrigin if self.is_known => Trouble::Broken,
+            Trouble::CrossOrigin | Trouble::Silent if self.is_known => Trouble::Unreachable,
             trouble => trouble,
         };
         let most = match trouble {
-            Trouble::CrossOrigin | Trouble::Unreachable | Trouble::Offline if !self.is_known => {
+            Trouble::CrossOrigin | Trouble::Silent | Trouble::Unreachable | Trouble::Offline if !self.is_known => {
                 line.terms.first_troubles
             }
             _ => line.terms.troubles,
@@ -227,6 +227,7 @@ fn final_word(what: &str, ask: &Ask<'_>, trouble: &Trouble) -> StoreError {
         Trouble::Offline => StoreError::Offline { what },
         Trouble::Unreachable => StoreError::Unreachable { what, host },
         Trouble::CrossOrigin => StoreError::CrossOrigin { what, host },
+        Trouble::Silent => StoreError::Silent { what, host },
         Trouble::Broken | Trouble::Stalled | Trouble::Busy { .. } => {
             StoreError::GaveUp { what, host, why: trouble.to_string() }
         }

@@ -182,7 +182,9 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
             let ask = Ask { url: &self.url, range: Some(range.clone()), token: self.token, is_kept: true };
             let (head, mut body) = match self.line.open(self.what, &ask, &mut patience).await {
                 // perhaps only the range is what it doesn't let us ask for
-                Err(Error::Store(StoreError::CrossOrigin { .. })) => {
+                Err(Error::Store(StoreError::CrossOrigin { .. } | StoreError::Silent { .. }))
+                    if self.has_ranges.get().is_none() =>
+                {
                     self.has_ranges.set(Some(false));
                     return Err(Halt::NoRanges);
                 }

@@ -15,6 +15,8 @@ use crate::error::Result;
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Between two looks at how far a download is.
 const LOOK: Duration = Duration::from_millis(50);
+/// Between two blocks, so that what comes is not kept waiting.
+const STEP_ASIDE: Duration = Duration::from_millis(6);
 
 /// Hashes the first `bytes` of `file` while they are still coming: `front` says how many are here. `on_bytes` hears
 /// how many are hashed.
@@ -43,6 +45,9 @@ pub async fn hash<W: Wire, D: Device, C: Control>(
         hasher.update(&*block);
         at += block.len() as u64;
         on_bytes(at);
+        if front() < bytes {
+            line.device.sleep(STEP_ASIDE).await;
+        }
         line.control.breathe().await?;
     }
     Ok(hex(&hasher.finalize()))

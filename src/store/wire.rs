@@ -49,6 +49,8 @@ pub enum Trouble {
     Unreachable,
     /// Somebody answers, but not to this page.
     CrossOrigin,
+    /// One of the last two. An isolated page can't tell them apart.
+    Silent,
     /// The connection broke.
     Broken,
     /// Nothing came for long.
@@ -63,6 +65,7 @@ impl std::fmt::Display for Trouble {
             Trouble::Offline => f.write_str("there is no network"),
             Trouble::Unreachable => f.write_str("it can't be reached"),
             Trouble::CrossOrigin => f.write_str("it does not answer to this page"),
+            Trouble::Silent => f.write_str("it does not answer"),
             Trouble::Broken => f.write_str("the connection broke again and again"),
             Trouble::Stalled => f.write_str("the connection is open but nothing comes"),
             Trouble::Busy { status: 429, .. } => f.write_str("it asks for fewer requests (429)"),

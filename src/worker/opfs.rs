@@ -181,10 +181,13 @@ impl StoredFile for OpfsFile {
             let scratch = self.scratch.subarray(0, part.len() as u32);
             scratch.copy_from(part);
             let written = self.handle.write_with_js_u8_array_and_options(&scratch, &Self::at(at));
-            if written.map_err(failed("written"))? < part.len() as f64 {
+            let written = written.map_err(failed("written"))?;
+            at += part.len() as u64;
+            // Chromium's private windows say that they wrote what they had no room for
+            let size = self.handle.get_size().map_err(failed("written"))?;
+            if written < part.len() as f64 || size < at as f64 {
                 return Err(StoreError::RoomRanOut { what: "the model".into() }.into());
             }
-            at += part.len() as u64;
         }
         Ok(())
     }

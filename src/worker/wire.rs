@@ -65,6 +65,10 @@ async fn reason(url: &str) -> Trouble {
     if is_own {
         return Trouble::Unreachable;
     }
+    let is_isolated = Reflect::get(&js_sys::global(), &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy());
+    if is_isolated {
+        return Trouble::Silent;
+    }
     let init = RequestInit::new();
     init.set_method("HEAD");
     init.set_mode(RequestMode::NoCors);
