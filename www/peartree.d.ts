@@ -104,6 +104,8 @@ export interface ModelInfo {
   bos: Token | null;
   has_tokenizer: boolean;
   parameters: number;
+  /** How the matrices are held in memory. */
+  dtype: "f32" | "f16";
   /** None for the demo model, this site's folders and files. */
   origin: Origin | null;
 }

@@ -4,19 +4,24 @@
 
 use half::f16;
 
-/// 2^112: what an f16's exponent, read as an f32's, is short of.
-pub const BIAS: f32 = f32::from_bits((127 + 112) << 23);
-/// Sign, exponent and mantissa of an f16 that was widened to 32 bits with its sign and moved 13 bits to the left.
-pub const KEPT: u32 = 0x8fff_e000;
+/// 2^112: what [`scaled`] leaves out.
+pub const SCALE: f32 = f32::from_bits((127 + 112) << 23);
 /// The least magnitude that rounds to infinity: half-way between 65504, the largest f16, and 65536.
 pub const TOO_LARGE: f32 = 65520.0;
 
-/// The same number, exactly. Finite ones only: infinities and NaN become some finite number.
+/// The number divided by [`SCALE`], exactly. Finite ones only: infinities and NaN become some finite number.
+#[inline(always)]
+pub fn scaled(half: f16) -> f32 {
+    // each field moves to where f32 has it, the sign by being shifted in; the exponents' biases differ by 112, that is all.
+    // Subnormal numbers become subnormal ones.
+    let bits = (u32::from(half.to_bits()) << 16).cast_signed() >> 3;
+    f32::from_bits(bits.cast_unsigned() & 0x8fff_e000)
+}
+
+/// The same number, exactly. Finite ones only.
 #[inline(always)]
 pub fn widen(half: f16) -> f32 {
-    // the shift puts every field where f32 has it (subnormal numbers become subnormal ones), all but the exponent's bias
-    let bits = i32::from(half.to_bits().cast_signed()).cast_unsigned() << 13;
-    f32::from_bits(bits & KEPT) * BIAS
+    scaled(half) * SCALE
 }
 
 /// The nearest f16, of two equally near the even one. Below [`TOO_LARGE`] only.

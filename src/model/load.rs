@@ -63,7 +63,7 @@ struct Reading {
     /// Bytes of tensor `next` still to come.
     left: u64,
     /// What tensor `next` becomes; nothing while one is skipped.
-    converter: Option<Converter>,
+    converter: Option<Box<Converter>>,
 }
 
 impl ModelLoader {
@@ -196,7 +196,7 @@ impl Reading {
         let Some(info) = self.header.tensors.get(self.next) else { return Ok(()) };
         self.left = info.end - info.start;
         let dtype = self.parameters.get(canonical(&info.name));
-        self.converter = dtype.map(|&dtype| Converter::new(info.clone(), dtype)).transpose()?;
+        self.converter = dtype.map(|&dtype| Converter::new(info.clone(), dtype).map(Box::new)).transpose()?;
         Ok(())
     }
 

@@ -28,6 +28,14 @@ impl WeightDtype {
         }
     }
 
+    /// As people and options write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            WeightDtype::F32 => "f32",
+            WeightDtype::F16 => "f16",
+        }
+    }
+
     /// How a parameter of this shape is held in a model of this type.
     pub fn of_parameter(self, shape: &[usize]) -> Self {
         if shape.len() == 1 { WeightDtype::F32 } else { self }

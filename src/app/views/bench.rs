@@ -78,7 +78,7 @@ fn figures(table: &BenchTable) -> Html {
     let threads = if table.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", table.threads) };
     html! {
         <table>
-            <caption>{ format!("On {threads}, weights in f32") }</caption>
+            <caption>{ format!("On {threads}, weights in {}", table.dtype.name()) }</caption>
             <thead>
                 <tr>
                     <th scope="col">{ "Task" }</th>
