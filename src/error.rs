@@ -1,5 +1,8 @@
 //! Every way a request can fail, in words that say what happened and what to do.
 
+mod store;
+
+pub use store::StoreError;
 use thiserror::Error;
 
 /// A failure a person can read. `code()` is the stable name that scripts and the page branch on.
@@ -59,6 +62,8 @@ pub enum Error {
     Cancelled,
     #[error("The engine failed: {0}. Please report this with the prompt that caused it.")]
     Engine(#[from] candle_core::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Error {
@@ -87,8 +92,9 @@ impl Error {
             Error::NoModel => "no_model",
             Error::Cancelled => "cancelled",
             Error::Engine(_) => "engine_failed",
+            Error::Store(error) => error.code(),
         }
     }
 }
 
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -8,6 +8,7 @@ pub mod format;
 pub mod history;
 pub mod presets;
 pub mod requests;
+pub mod sources;
 pub mod state;
 pub mod views;
 pub mod widgets;

@@ -133,7 +133,7 @@ impl ModelLoader {
     }
 
     /// Refuses another model's file, or a file of the wrong length, before its data is read.
-    fn check_header(&self, header: &Header, whole_bytes: u64) -> Result<()> {
+    pub fn check_header(&self, header: &Header, whole_bytes: u64) -> Result<()> {
         let mut found: HashMap<&str, &TensorInfo> = HashMap::new();
         for info in &header.tensors {
             if found.insert(canonical(&info.name), info).is_some() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Bulk;
+use super::{Bulk, Origin};
 use crate::engine::TopToken;
 use crate::error::Error;
 use crate::model::{Config, WeightDtype};
@@ -45,6 +45,8 @@ pub struct ModelInfo {
     pub parameters: u64,
     /// How the matrices are held in memory.
     pub dtype: WeightDtype,
+    /// None for the demo model, this site's folders and files.
+    pub origin: Option<Origin>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

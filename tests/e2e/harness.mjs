@@ -59,8 +59,9 @@ export async function launch({ webgpu = false, args = [] } = {}) {
 /**
  * Opens `url` in a context of its own (empty storage). `context` goes to playwright's newContext:
  * { colorScheme: "dark" }, { viewport: { width: 390, height: 844 }, hasTouch: true }, ...
+ * `origins` are others than the site's that may be asked, as a test's own hub.
  */
-export async function openPage(browser, url, { context = {}, prepare } = {}) {
+export async function openPage(browser, url, { context = {}, prepare, origins = [] } = {}) {
   const own = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
   const page = await own.newPage();
   const { origin } = new URL(url);
@@ -99,7 +100,7 @@ export async function openPage(browser, url, { context = {}, prepare } = {}) {
   page.on("request", (request) => {
     visit.requests.push(request.url());
     // data: and blob: never reach a network.
-    if (/^(https?|wss?):/.test(request.url()) && new URL(request.url()).origin !== origin) {
+    if (/^(https?|wss?):/.test(request.url()) && ![origin, ...origins].includes(new URL(request.url()).origin)) {
       visit.offOrigin.push(request.url());
     }
   });

@@ -11,7 +11,7 @@ use super::client::{self, Client};
 use super::state::{Action, Figure, State, Typed};
 use crate::error::Error;
 use crate::protocol::{
-    Event, Failure, Lane, LensOptions, LensTableOptions, PredictOptions, Prompt, Request, Source, TokenArgument,
+    Event, Failure, Lane, LensOptions, LensTableOptions, Place, PredictOptions, Prompt, Request, Source, TokenArgument,
 };
 
 /// A pause in typing this long is taken for its end.
@@ -67,8 +67,11 @@ pub fn use_requests(client: &Client, state: &UseReducerHandle<State>) {
 pub fn load(client: &Client, dispatch: &UseReducerDispatcher<State>, source: Source) {
     dispatch.dispatch(Action::LoadStarted);
     let dispatch = dispatch.clone();
-    let blobs = [Some(&source.config), source.tokenizer.as_ref(), Some(&source.weights)];
-    let blobs: Vec<String> = blobs.into_iter().flatten().filter(|url| url.starts_with("blob:")).cloned().collect();
+    let addresses = match &source.place {
+        Place::Files { config, tokenizer, weights } => vec![Some(config), tokenizer.as_ref(), Some(weights)],
+        Place::Hub(_) | Place::Base { .. } => Vec::new(),
+    };
+    let blobs: Vec<String> = addresses.into_iter().flatten().filter(|url| url.starts_with("blob:")).cloned().collect();
     client.ask(Some(Lane::Load), Request::Load(source), move |event| {
         if matches!(event, Event::Done(_) | Event::Failed(_)) {
             for url in &blobs {

@@ -5,10 +5,10 @@ use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, File, FileList, HtmlInputElement};
 use yew::prelude::*;
 
-use crate::app::api::{from_address, from_files};
 use crate::app::client::{Client, demo};
 use crate::app::format::{bytes, rough, whole};
 use crate::app::requests::load;
+use crate::app::sources::{HubOptions, from_files, from_text};
 use crate::app::state::{Dispatch, Loading, Shared};
 use crate::app::widgets::copy_link::CopyLink;
 use crate::app::widgets::failure::Notice;
@@ -58,7 +58,7 @@ pub fn Model(props: &Props) -> Html {
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
             if let Some(input) = address.cast::<HtmlInputElement>() {
-                take.emit(from_address(&input.value()));
+                take.emit(from_text(&input.value(), HubOptions::default()));
             }
         })
     };

@@ -2,9 +2,9 @@
 
 use yew::prelude::*;
 
-use crate::app::api::from_address;
 use crate::app::client::{Client, demo};
 use crate::app::requests::load;
+use crate::app::sources::{HubOptions, from_address, from_hub};
 use crate::app::state::{Action, Dispatch, Opened};
 use crate::link::Model;
 
@@ -44,6 +44,9 @@ pub fn LinkNotice(props: &Props) -> Html {
 fn offer(model: &Model, props: &Props) -> Html {
     let source = match model {
         Model::Demo => Ok(demo()),
+        Model::Hub { repo, commit } => {
+            Ok(from_hub(repo, HubOptions { revision: commit.clone(), ..HubOptions::default() }))
+        }
         Model::Folder(address) => from_address(address),
         Model::Files => {
             return html! {
@@ -52,6 +55,10 @@ fn offer(model: &Model, props: &Props) -> Html {
         }
     };
     let name = match model {
+        Model::Hub { repo, commit } => {
+            let at = commit.as_ref().map(|commit| format!(", commit {}", &commit[..7]));
+            html! { <>{ "the hub's model " }<code dir="auto">{ repo }</code>{ at }</> }
+        }
         Model::Folder(address) => html! { <>{ "the model in the folder " }<code dir="auto">{ address }</code></> },
         Model::Demo | Model::Files => html! { "the demo model" },
     };
@@ -61,7 +68,11 @@ fn offer(model: &Model, props: &Props) -> Html {
             let onload = Callback::from(move |_: MouseEvent| load(&client, &dispatch, source.clone()));
             html! {
                 <p>{ "This link was made with " }{ name }{ "; what you see is another one. " }
-                    <button type="button" class="small" onclick={onload}>{ "Load that model" }</button></p>
+                    <button type="button" class="small" onclick={onload}>{ "Load that model" }</button>
+                    if matches!(model, Model::Hub { .. }) {
+                        { " It is downloaded, unless this device keeps it." }
+                    }
+                </p>
             }
         }
         Err(error) => {
