@@ -6,8 +6,10 @@ pub mod charts;
 pub mod client;
 pub mod format;
 pub mod history;
+pub mod offline;
 pub mod presets;
 pub mod requests;
+pub mod site;
 pub mod state;
 pub mod views;
 pub mod widgets;
@@ -90,7 +92,7 @@ pub fn App(props: &Props) -> Html {
             <Generate client={client.clone()} asks={state.generation_prompt()} ready={state.model.is_some()}
                 writing={state.writing.clone()} {dispatch} />
         </main>
-        <Foot />
+        <Foot is_at_ease={state.prediction.value.is_some()} />
         </ContextProvider<Here>>
     }
 }

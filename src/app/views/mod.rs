@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod frame;
+pub mod offline;
 pub mod notice;
 pub mod model;
 pub mod prompt;
