@@ -77,10 +77,13 @@ async function hear({ data: [word, version], source }) {
   else if (word === "sweep") await sweep();
 }
 
+/** What one version keeps under `url`; to open its cache would be to make it, where another worker has just dropped it. */
+const find = (url, cacheName) => caches.match(url, { cacheName, ignoreVary: true });
+
 /** A file that some version keeps. */
 async function kept(url) {
   for (const name of await ours()) {
-    const found = await (await caches.open(name)).match(url, { ignoreVary: true });
+    const found = await find(url, name);
     if (found) return found;
   }
 }
@@ -92,7 +95,7 @@ async function page(request) {
   const fresh = await soon.catch(() => null);
   // a redirect is the browser's to follow: a network that wants one to sign in first
   if (fresh?.ok || fresh?.type === "opaqueredirect") return fresh;
-  return (await (await caches.open(CACHE)).match(SCOPE, { ignoreVary: true })) ?? network;
+  return (await find(SCOPE, CACHE)) ?? network;
 }
 
 /** The answer, with the headers that isolate the page where that is wanted. */

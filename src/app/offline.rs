@@ -255,7 +255,7 @@ impl Keeper {
         }
         let is_settled = coming.is_none() && waiting.is_none();
         let threads = match &active {
-            Some(worker) if isolates(worker) => Threads::Several,
+            Some(worker) if isolates(worker) && is_isolated() => Threads::Several,
             _ if can_isolate() => Threads::One,
             _ => Threads::Given,
         };

@@ -15,14 +15,12 @@ function cacheStorage() {
   const open = (name) => {
     if (!all.has(name)) all.set(name, new Map());
     const cache = all.get(name);
-    return {
-      put: async (url, response) => void cache.set(url, response),
-      match: async (url) => cache.get(url)?.clone(),
-    };
+    return { put: async (url, response) => void cache.set(url, response) };
   };
   return {
     all,
     open: async (name) => open(name),
+    match: async (url, { cacheName }) => all.get(cacheName)?.get(url)?.clone(),
     has: async (name) => all.has(name),
     keys: async () => [...all.keys()],
     delete: async (name) => all.delete(name),
