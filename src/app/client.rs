@@ -6,9 +6,11 @@ use std::rc::Rc;
 
 use gloo_worker::{Spawnable, WorkerBridge};
 use js_sys::{Reflect, WebAssembly};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::StorageManager;
 
 use super::site;
-use crate::protocol::{Answer, Event, FromWorker, Lane, ModelInfo, Request, RequestId, Source, ToWorker};
+use crate::protocol::{Answer, Event, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker};
 use crate::worker::{PeartreeWorker, codec::Transferring};
 
 type Listener = Box<dyn FnMut(Event)>;
@@ -55,6 +57,9 @@ impl Client {
     pub fn ask(&self, lane: Option<Lane>, mut request: Request, on_event: impl FnMut(Event) + 'static) -> RequestId {
         if let Request::Load(source) = &mut request {
             source.threads.get_or_insert_with(threads);
+            if !matches!(source.place, Place::Files { .. }) {
+                ask_to_persist();
+            }
         }
         let id = self.0.next.get();
         self.0.next.set(id.wrapping_add(1));
@@ -130,6 +135,20 @@ pub fn asked_threads() -> Option<u32> {
     Some(site::asked("threads")?.parse::<u32>().ok()?.clamp(1, MOST_ASKED))
 }
 
+/// Asks the browser not to clear what is kept when room gets scarce. Only a page can ask, not its worker; the answer
+/// changes nothing here, and the list of kept models says it.
+fn ask_to_persist() {
+    let Some(window) = web_sys::window() else { return };
+    // missing where the page isn't secure
+    let storage = Reflect::get(&window.navigator(), &"storage".into()).ok().filter(JsValue::is_object);
+    let Some(storage) = storage.map(JsCast::unchecked_into::<StorageManager>) else { return };
+    wasm_bindgen_futures::spawn_local(async move {
+        if let Ok(promise) = storage.persist() {
+            let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+        }
+    });
+}
+
 /// The demo model, which is part of the site.
 pub fn demo() -> Source {
     // under its hash, or another version's
@@ -140,9 +159,12 @@ pub fn demo() -> Source {
 pub fn folder(name: &str, url: &str) -> Source {
     Source {
         name: name.to_owned(),
-        config: format!("{url}config.json"),
-        tokenizer: Some(format!("{url}tokenizer.json")),
-        weights: format!("{url}model.safetensors"),
+        place: Place::Files {
+            config: format!("{url}config.json"),
+            tokenizer: Some(format!("{url}tokenizer.json")),
+            weights: format!("{url}model.safetensors"),
+        },
         threads: None,
+        dtype: None,
     }
 }

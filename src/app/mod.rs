@@ -10,6 +10,7 @@ pub mod offline;
 pub mod presets;
 pub mod requests;
 pub mod site;
+pub mod sources;
 pub mod state;
 pub mod views;
 pub mod widgets;
@@ -66,8 +67,9 @@ pub fn App(props: &Props) -> Html {
         <ContextProvider<Here> context={here}>
         <Masthead />
         <main>
-            <LinkNotice client={client.clone()} opened={state.opened.clone()} dispatch={dispatch.clone()} />
-            <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} dispatch={dispatch.clone()} />
+            <LinkNotice client={client.clone()} opened={state.opened.clone()} models={state.models.clone()} dispatch={dispatch.clone()} />
+            <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} models={state.models.clone()}
+                dispatch={dispatch.clone()} />
             if bench::is_wanted() {
                 <BenchFigure client={client.clone()} ready={state.model.is_some()} />
             }

@@ -5,6 +5,8 @@ pub mod frame;
 pub mod offline;
 pub mod notice;
 pub mod model;
+pub mod models;
+pub mod loading;
 pub mod prompt;
 pub mod tokens;
 pub mod predictions;

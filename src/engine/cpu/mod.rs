@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::edit::Edit;
 use super::{Activation, BaseRun, Control, Direction, Engine, FinalNorm, Gradients, Resumed, Site, SiteSet, TopToken};
 use crate::error::{Error, Result};
-use crate::model::{Config, Weights};
+use crate::model::{Config, WeightDtype, Weights};
 use base::CpuBase;
 use capture::Capture;
 use kernels::matmul::linear_transposed;
@@ -33,6 +33,11 @@ pub struct CpuEngine {
 impl CpuEngine {
     pub fn new(config: Config, weights: Weights) -> Self {
         CpuEngine { config, weights }
+    }
+
+    /// How the matrices are held.
+    pub fn dtype(&self) -> WeightDtype {
+        self.weights.dtype()
     }
 
     /// Token plus position embedding of rows of equal length whose first token stands at `start`.
