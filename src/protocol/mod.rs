@@ -42,6 +42,10 @@ pub struct FromWorker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lane {
     Load,
+    /// What a model is.
+    Describe,
+    /// What this device keeps.
+    Kept,
     Predict,
     Lens,
     LensTable,
