@@ -5,6 +5,7 @@ pub mod base;
 mod capture;
 pub mod forward;
 pub mod kernels;
+mod project;
 pub mod resume;
 pub mod rows;
 mod values;
