@@ -43,6 +43,8 @@ pub enum Error {
     Tokenizer(String),
     #[error("model.safetensors {0}")]
     Weights(String),
+    #[error("The table {0}")]
+    Table(String),
     #[error("There is no {what} at that place. Check the address or the folder.")]
     NotThere { what: String },
     #[error("{what} could not be read: {why}")]
@@ -76,6 +78,7 @@ impl Error {
             Error::Config(_) => "bad_config",
             Error::Tokenizer(_) => "bad_tokenizer",
             Error::Weights(_) => "bad_weights",
+            Error::Table(_) => "bad_table",
             Error::NotThere { .. } => "not_there",
             Error::Read { .. } => "read_failed",
             Error::Unsupported(_) => "unsupported",

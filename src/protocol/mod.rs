@@ -6,6 +6,7 @@
 mod answers;
 mod bench;
 mod bulk;
+mod congruence;
 pub mod json;
 mod options;
 
@@ -15,6 +16,7 @@ pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;
 pub use bulk::*;
+pub use congruence::*;
 pub use options::*;
 
 /// Numbers a request, so that events and cancellations find it.
@@ -49,6 +51,10 @@ pub enum Lane {
     Patch,
     Neurons,
     Edit,
+    Profile,
+    Columns,
+    Search,
+    Table,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +72,16 @@ pub enum Request {
     Token {
         text: String,
     },
+    Congruence(CongruenceOptions),
+    Search(SearchOptions),
+    Hubs(HubsOptions),
+    /// A table, to its end.
+    Tables(TablesOptions),
+    Table(TableTask),
+    Profile(ProfileOptions),
+    Columns(ColumnsOptions),
+    /// The text of every token.
+    Vocabulary,
     Bench(BenchTask),
     /// What runs here: versions, threads, memory.
     Info,
@@ -114,6 +130,8 @@ pub enum Unit {
     Rows,
     /// Patched runs.
     Runs,
+    /// Of a neuron's weights and a token's.
+    Products,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,6 +146,16 @@ pub enum Answer {
     Neurons(Neurons),
     Edited(Edited),
     Token(Token),
+    Congruence(Congruence),
+    Pairs(Vec<FoundPair>),
+    Hubs(Hubs),
+    TableFile(TableFile),
+    TableState(TableState),
+    Bytes(Bytes),
+    Profile(Profile),
+    Columns(Columns),
+    /// In order of id.
+    Vocabulary(Vec<String>),
     Bench(Bench),
     Info(Info),
 }
