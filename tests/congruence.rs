@@ -142,7 +142,7 @@ fn first(oracle: &Oracle, name: &str) -> (usize, usize) {
 
 /// All products, one column at a time, in f64: `[neuron][token]`.
 fn products(engine: &CpuEngine, convention: Convention) -> Vec<Vec<f64>> {
-    let mut rows = vec![Vec::with_capacity(VOCAB); NEURONS];
+    let mut rows = vec![Vec::new(); NEURONS];
     for token in 0..VOCAB as u32 {
         let column = complete(column(engine, convention, &[token], &Unhurried)).unwrap();
         rows.iter_mut().zip(column).for_each(|(row, value)| row.push(f64::from(value)));
