@@ -258,6 +258,26 @@ pub struct Column {
     pub values: Bulk<f32>,
 }
 
+/// The text of every token, one after the other in order of id: one message, where as many strings would take the page
+/// long to unpack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AllTokens {
+    pub texts: Bytes,
+    /// Where each token's text ends in `texts`.
+    pub ends: Bulk<u32>,
+}
+
+/// All pairs of a search, in columns, best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PairColumns {
+    pub tokens: Bulk<u32>,
+    /// Counted through all layers.
+    pub neurons: Bulk<u32>,
+    pub token_gaps: Bulk<f32>,
+    pub neuron_gaps: Bulk<f32>,
+    pub scores: Bulk<f32>,
+}
+
 /// A table's making, in pieces that leave room for other requests between them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum TableTask {

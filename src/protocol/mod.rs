@@ -80,8 +80,9 @@ pub enum Request {
     Table(TableTask),
     Profile(ProfileOptions),
     Columns(ColumnsOptions),
-    /// The text of every token.
-    Vocabulary,
+    /// All pairs of a search, whatever its `top`.
+    AllPairs(SearchOptions),
+    AllTokens,
     Bench(BenchTask),
     /// What runs here: versions, threads, memory.
     Info,
@@ -154,8 +155,8 @@ pub enum Answer {
     Bytes(Bytes),
     Profile(Profile),
     Columns(Columns),
-    /// In order of id.
-    Vocabulary(Vec<String>),
+    AllPairs(PairColumns),
+    AllTokens(AllTokens),
     Bench(Bench),
     Info(Info),
 }

@@ -6,9 +6,9 @@ use crate::analysis::congruence::{column, hubs, largest, row, search};
 use crate::engine::{Control, Engine, Products};
 use crate::error::{Error, Result};
 use crate::protocol::{
-    Answer, Bulk, Column, Columns, ColumnsOptions, Congruence, CongruenceOptions, Event, FoundPair, Hubs, HubsOptions,
-    NeuronHub, NeuronTokens, NeuronValue, Profile, ProfileOptions, Request, SearchOptions, TokenHub, TokenSet,
-    TokenValue,
+    AllTokens, Answer, Bulk, Bytes, Column, Columns, ColumnsOptions, Congruence, CongruenceOptions, Event, FoundPair,
+    Hubs, HubsOptions, NeuronHub, NeuronTokens, NeuronValue, PairColumns, Profile, ProfileOptions, Request,
+    SearchOptions, TokenHub, TokenSet, TokenValue,
 };
 
 /// Neurons that a neuron's page names as its neighbours.
@@ -38,10 +38,8 @@ impl Session {
             Request::Table(task) => self.table_task(task, control).await,
             Request::Profile(o) => self.profile(o, control).await,
             Request::Columns(o) => self.columns(o, control).await,
-            Request::Vocabulary => {
-                let n_tokens = self.engine.config().vocab_size as u32;
-                Ok(Answer::Vocabulary((0..n_tokens).map(|id| self.vocabulary.text(id)).collect()))
-            }
+            Request::AllPairs(o) => self.all_pairs(o, control, on_event).await,
+            Request::AllTokens => Ok(Answer::AllTokens(self.all_tokens())),
             _ => Err(Error::Unsupported("This is no question about congruence.".into())),
         }
     }
@@ -159,6 +157,34 @@ impl Session {
             score: pair.score,
         };
         Ok(Answer::Pairs(search::search(&table, o.kind).into_iter().take(o.top).map(pair).collect()))
+    }
+
+    async fn all_pairs(
+        &self,
+        o: &SearchOptions,
+        control: &impl Control,
+        on_event: &mut impl FnMut(Event),
+    ) -> Result<Answer> {
+        let table = self.table(o.convention, control, on_event).await?;
+        let pairs = search::search(&table, o.kind);
+        let numbers = |of: fn(&search::Pair) -> usize| Bulk(pairs.iter().map(|pair| of(pair) as u32).collect());
+        let values = |of: fn(&search::Pair) -> f32| Bulk(pairs.iter().map(of).collect());
+        Ok(Answer::AllPairs(PairColumns {
+            tokens: numbers(|pair| pair.token),
+            neurons: numbers(|pair| pair.neuron),
+            token_gaps: values(|pair| pair.token_gap),
+            neuron_gaps: values(|pair| pair.neuron_gap),
+            scores: values(|pair| pair.score),
+        }))
+    }
+
+    fn all_tokens(&self) -> AllTokens {
+        let (mut texts, mut ends) = (String::new(), Vec::new());
+        for id in 0..self.engine.config().vocab_size as u32 {
+            texts.push_str(&self.vocabulary.text(id));
+            ends.push(texts.len() as u32);
+        }
+        AllTokens { texts: Bytes(texts.into_bytes()), ends: Bulk(ends) }
     }
 
     async fn hubs(&self, o: &HubsOptions, control: &impl Control, on_event: &mut impl FnMut(Event)) -> Result<Answer> {

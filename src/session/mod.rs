@@ -121,7 +121,8 @@ impl Session {
             | Request::Table(_)
             | Request::Profile(_)
             | Request::Columns(_)
-            | Request::Vocabulary => self.congruence(request, control, &mut on_event).await,
+            | Request::AllPairs(_)
+            | Request::AllTokens => self.congruence(request, control, &mut on_event).await,
             Request::Bench(task) => Ok(Answer::Bench(bench::bench(&self.engine, task, control).await?)),
             Request::Edit(o) => {
                 let tokens = self.tokens(&o.tokens)?;

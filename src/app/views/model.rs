@@ -151,6 +151,7 @@ fn progress_bar(progress: Option<&Progress>) -> Html {
         Unit::Tokens => format!("{value:.0} tokens"),
         Unit::Rows => format!("{value:.0} rows"),
         Unit::Runs => format!("{value:.0} runs"),
+        Unit::Products => format!("{value:.0} products"),
     };
     let of = progress.total.map(|total| format!(" of {}", amount(total)));
     html! {
