@@ -5,6 +5,7 @@ mod figure;
 mod opening;
 mod patching;
 mod reduce;
+mod weights;
 
 use yew::prelude::*;
 
@@ -15,6 +16,7 @@ pub use editing::{Editing, Outcome};
 pub use figure::{Figure, Shared, Stage, Sweep, Swept, Typed, is_cancelled};
 pub use opening::Opened;
 pub use patching::{LAYER_SITES, Patched, Patching, SITES};
+pub use weights::{Weights, WeightsChange};
 
 /// A logit lens and the two tokens it compares.
 #[derive(PartialEq)]
@@ -89,6 +91,7 @@ pub struct State {
     pub patching: Patching,
     pub editing: Editing,
     pub writing: Option<Writing>,
+    pub weights: Weights,
     /// Which figures are on screen, or nearly: the long ones are worked out only then.
     pub seen: Vec<View>,
     pub opened: Opened,
@@ -122,6 +125,7 @@ pub enum Action {
     SwitchEdit(usize, bool),
     RemoveEdit(usize),
     EditCorrupted(bool),
+    Weights(WeightsChange),
     Seen(View, bool),
     /// A link, or a step back or forward.
     Open(Option<Link>, Vec<String>),
@@ -164,6 +168,7 @@ impl Default for State {
             patching: Patching::default(),
             editing: Editing::default(),
             writing: None,
+            weights: Weights::default(),
             seen: Vec::new(),
             opened: Opened::default(),
             steps: 0,
@@ -222,6 +227,8 @@ impl State {
                 Some(Layer::One(_)) => patching.neurons.is_working(),
             },
             View::Edits => self.awaits_edits() || self.awaits_text(0) || self.awaits_text(1),
+            // what these figures wait for is their own to know
+            View::Weights | View::Tokens | View::Pairs => false,
             View::Lens | View::Table | View::Generation => false,
         };
         is_working && self.sees(view) && !self.is_blocked()
