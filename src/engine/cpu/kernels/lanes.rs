@@ -75,10 +75,10 @@ impl F32x4 {
             let halves = unsafe { simd::v128_load(from.cast()) };
             let upper = simd::v128_and(simd::i16x8_shr(halves, 3), simd::u16x8_splat(0x8fff));
             let lower = simd::i16x8_shl(halves, 13);
-            return [
+            [
                 F32x4(simd::i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(lower, upper)),
                 F32x4(simd::i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(lower, upper)),
-            ];
+            ]
         }
         // left to themselves, compilers make scalars of this
         #[cfg(target_arch = "x86_64")]
