@@ -171,7 +171,9 @@ proptest! {
         hub.has_ranges.set(refuses);
         hub.refuses_ranges.set(refuses);
         hub.fail(faults);
-        assert_right(&bench(&hub, Memory::default(), &clock).load().unwrap());
+        let mut bench = bench(&hub, Memory::default(), &clock);
+        bench.store.terms.first_troubles = 6;
+        assert_right(&bench.load().unwrap());
     }
 }
 

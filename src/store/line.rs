@@ -182,7 +182,7 @@ impl Patience {
 
     /// Something came.
     pub fn renew(&mut self) {
-        self.troubles = 0;
+        *self = Patience::with(true);
     }
 
     /// Waits before the next try: as long as the server asks, or twice as long as the last time and a little by
