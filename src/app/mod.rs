@@ -4,10 +4,13 @@
 pub mod api;
 pub mod charts;
 pub mod client;
+pub mod congruence;
 pub mod format;
 pub mod history;
+pub mod offline;
 pub mod presets;
 pub mod requests;
+pub mod site;
 pub mod sources;
 pub mod state;
 pub mod views;
@@ -22,6 +25,7 @@ use client::Client;
 use history::{fragment, use_history};
 use state::State;
 use views::bench::{self, BenchFigure};
+use views::congruence::Congruence;
 use views::edits::Edits;
 use views::frame::{Foot, Masthead};
 use views::generate::Generate;
@@ -65,8 +69,9 @@ pub fn App(props: &Props) -> Html {
         <ContextProvider<Here> context={here}>
         <Masthead />
         <main>
-            <LinkNotice client={client.clone()} opened={state.opened.clone()} dispatch={dispatch.clone()} />
-            <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} dispatch={dispatch.clone()} />
+            <LinkNotice client={client.clone()} opened={state.opened.clone()} models={state.models.clone()} dispatch={dispatch.clone()} />
+            <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} models={state.models.clone()}
+                dispatch={dispatch.clone()} />
             if bench::is_wanted() {
                 <BenchFigure client={client.clone()} ready={state.model.is_some()} />
             }
@@ -89,9 +94,12 @@ pub fn App(props: &Props) -> Html {
             <Edits model={state.model.clone()} editing={state.editing.clone()} lens={state.lens.clone()}
                 is_busy={state.works_on(View::Edits)} dispatch={dispatch.clone()} />
             <Generate client={client.clone()} asks={state.generation_prompt()} ready={state.model.is_some()}
-                writing={state.writing.clone()} {dispatch} />
+                writing={state.writing.clone()} dispatch={dispatch.clone()} />
+            <Congruence client={client.clone()} model={state.model.clone()} weights={state.weights.clone()}
+                sees={[View::Weights, View::Tokens, View::Pairs].map(|view| state.sees(view))} is_at_rest={state.is_at_rest()}
+                reversed={state.patching.reversed} {dispatch} />
         </main>
-        <Foot />
+        <Foot is_at_ease={state.prediction.value.is_some()} />
         </ContextProvider<Here>>
     }
 }

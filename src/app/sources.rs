@@ -2,9 +2,10 @@
 
 use js_sys::{Array, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{File, HtmlMetaElement, Url};
+use web_sys::{File, Url};
 
 use super::client::{demo, folder};
+use super::site;
 use crate::error::Error;
 use crate::protocol::{HubPlace, Place, Source, is_commit, is_repo_id};
 
@@ -64,9 +65,7 @@ pub fn from_hub(repo: &str, hub: HubOptions) -> Source {
 
 /// The hub that the page's maker named in its head, where that isn't the usual one.
 pub fn page_hub() -> Option<String> {
-    let document = web_sys::window()?.document()?;
-    let element = document.query_selector("meta[name=peartree-hub]").ok()??;
-    Some(element.dyn_into::<HtmlMetaElement>().ok()?.content()).filter(|host| !host.is_empty())
+    site::named("peartree-hub").filter(|host| !host.is_empty())
 }
 
 /// A folder of another site, or of this one.

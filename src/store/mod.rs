@@ -23,6 +23,7 @@ pub mod transfer; // one large file on its way
 pub mod verify; // its hash
 pub mod remote; // what a source says before the weights
 pub mod fit; // whether a model fits
+pub mod catalog; // the GPT-2s that most look for
 pub mod fetch; // from a source to a kept model
 pub mod describe; // what a model is, without keeping it
 pub mod kept; // list, delete, check, build

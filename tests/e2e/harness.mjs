@@ -27,14 +27,22 @@ function findBrowser() {
   throw new Error("no Chromium on PATH: run scripts/setup --test");
 }
 
-/** The site under a sub-path, as on GitHub Pages. `responses` grows as it is asked: { path, status, bytes }. */
-export async function serveSite({ prefix = "/sub/path/" } = {}) {
+/** The folder of the built site. */
+export function builtSite() {
   const root = process.env.SITE ?? path.join(ROOT, "dist");
   if (!existsSync(path.join(root, "index.html"))) {
     throw new Error(`no site in ${root}: run scripts/serve --build-only`);
   }
+  return root;
+}
+
+/**
+ * The site under a sub-path, as on GitHub Pages. `responses` grows as it is asked: { path, status, bytes }. `options` go
+ * to startServer: { isolated: false } leaves out the headers that GitHub Pages doesn't send.
+ */
+export async function serveSite({ prefix = "/sub/path/", root = builtSite(), ...options } = {}) {
   const responses = [];
-  const server = await startServer({ root, prefix, onResponse: (response) => responses.push(response) });
+  const server = await startServer({ root, prefix, ...options, onResponse: (response) => responses.push(response) });
   return { ...server, root, prefix, responses };
 }
 

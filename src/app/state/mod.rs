@@ -2,19 +2,25 @@
 
 mod editing;
 mod figure;
+mod loading;
+mod models;
 mod opening;
 mod patching;
 mod reduce;
+mod weights;
 
 use yew::prelude::*;
 
 use crate::engine::edit::{EditText, TextChange};
 use crate::link::{FIRST_PAIR, FIRST_PROMPT, Layer, LensShown, Link, Order, View};
-use crate::protocol::{Event, Failure, Generation, LensTable, LogitLens, ModelInfo, Prediction, Progress, Token};
+use crate::protocol::{Event, Failure, Generation, LensTable, LogitLens, ModelInfo, Prediction, RequestId, Token};
 pub use editing::{Editing, Outcome};
 pub use figure::{Figure, Shared, Stage, Sweep, Swept, Typed, is_cancelled};
+pub use loading::{Load, Loading};
+pub use models::{Found, LookedAt, Models, ModelsAction, Spot, Work};
 pub use opening::Opened;
 pub use patching::{LAYER_SITES, Patched, Patching, SITES};
+pub use weights::{Weights, WeightsChange};
 
 /// A logit lens and the two tokens it compares.
 #[derive(PartialEq)]
@@ -28,14 +34,6 @@ pub struct Lens {
 pub struct Table {
     pub final_ln: bool,
     pub cells: LensTable,
-}
-
-/// The loading of a model, apart from the model that answers meanwhile.
-#[derive(Clone, PartialEq)]
-pub enum Loading {
-    Idle,
-    Working(Option<Progress>),
-    Failed(Failure),
 }
 
 /// The text being written on from a prompt.
@@ -82,6 +80,7 @@ pub struct State {
     pub table_final_ln: bool,
     pub model: Option<Shared<ModelInfo>>,
     pub loading: Loading,
+    pub models: Models,
     pub prediction: Figure<Prediction>,
     pub tokens: [Figure<Token>; 2],
     pub lens: Figure<Lens>,
@@ -89,6 +88,7 @@ pub struct State {
     pub patching: Patching,
     pub editing: Editing,
     pub writing: Option<Writing>,
+    pub weights: Weights,
     /// Which figures are on screen, or nearly: the long ones are worked out only then.
     pub seen: Vec<View>,
     pub opened: Opened,
@@ -122,14 +122,19 @@ pub enum Action {
     SwitchEdit(usize, bool),
     RemoveEdit(usize),
     EditCorrupted(bool),
+    Weights(WeightsChange),
     Seen(View, bool),
     /// A link, or a step back or forward.
     Open(Option<Link>, Vec<String>),
     /// A notice about the link has been read.
     Dismiss,
     Model(ModelInfo),
-    LoadStarted,
-    Load(Event),
+    LoadStarted(Box<Load>),
+    /// What happened to the load of this number, at so many milliseconds of it.
+    Load(RequestId, Event, f64),
+    LoadPaused,
+    LoadStopped,
+    Models(ModelsAction),
     // answers, with the edition of the figure that asked
     Predicted(u32, Event),
     TokenFound(u32, usize, Event),
@@ -156,7 +161,8 @@ impl Default for State {
             lens_shown: LensShown::Both,
             table_final_ln: false,
             model: None,
-            loading: Loading::Working(None),
+            loading: Loading::Beginning,
+            models: Models::default(),
             prediction: Figure::waiting(),
             tokens: [Figure::waiting(), Figure::waiting()],
             lens: Figure::waiting(),
@@ -164,6 +170,7 @@ impl Default for State {
             patching: Patching::default(),
             editing: Editing::default(),
             writing: None,
+            weights: Weights::default(),
             seen: Vec::new(),
             opened: Opened::default(),
             steps: 0,
@@ -222,6 +229,8 @@ impl State {
                 Some(Layer::One(_)) => patching.neurons.is_working(),
             },
             View::Edits => self.awaits_edits() || self.awaits_text(0) || self.awaits_text(1),
+            // what these figures wait for is their own to know
+            View::Weights | View::Tokens | View::Pairs => false,
             View::Lens | View::Table | View::Generation => false,
         };
         is_working && self.sees(view) && !self.is_blocked()

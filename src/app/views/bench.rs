@@ -3,13 +3,13 @@
 use yew::prelude::*;
 
 use crate::app::client::Client;
+use crate::app::site;
 use crate::app::widgets::failure::Notice;
 use crate::protocol::{Answer, Bench, BenchTable, BenchTask, Event, Failure, Request};
 
 /// Whether the page's address asks for the benchmark.
 pub fn is_wanted() -> bool {
-    let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
-    search.trim_start_matches('?').split('&').any(|part| part == "bench" || part.starts_with("bench="))
+    site::asked("bench").is_some()
 }
 
 #[derive(Properties, PartialEq)]

@@ -1,9 +1,13 @@
 //! The page's parts, one a file, in the order in which they stand on it.
 
 pub mod bench;
+pub mod congruence;
 pub mod frame;
+pub mod offline;
 pub mod notice;
 pub mod model;
+pub mod models;
+pub mod loading;
 pub mod prompt;
 pub mod tokens;
 pub mod predictions;

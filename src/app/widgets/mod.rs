@@ -1,7 +1,9 @@
 //! Small pieces that several views are made of.
 
+pub mod complete;
 pub mod copy_link;
 pub mod cursor;
+pub mod device;
 pub mod failure;
 pub mod read;
 pub mod section;
