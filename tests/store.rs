@@ -235,8 +235,8 @@ impl Storage for Mortal {
 }
 
 impl StoredFile for MortalFile {
-    async fn len(&self) -> Result<u64> {
-        self.0.len().await
+    async fn size(&self) -> Result<u64> {
+        self.0.size().await
     }
     async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
         self.0.read_at(at, into).await

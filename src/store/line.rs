@@ -35,7 +35,7 @@ impl Default for Terms {
             piece_bytes: 64 << 20,
             in_flight: 3,
             probe_bytes: 128 << 10,
-            journal_bytes: 4 << 20,
+            journal_bytes: 1 << 20,
             stall: Duration::from_secs(15),
             troubles: 12,
             first_troubles: 3,
