@@ -171,7 +171,9 @@ proptest! {
         hub.has_ranges.set(refuses);
         hub.refuses_ranges.set(refuses);
         hub.fail(faults);
-        assert_right(&bench(&hub, Memory::default(), &clock).load().unwrap());
+        let mut bench = bench(&hub, Memory::default(), &clock);
+        bench.store.terms.first_troubles = 6;
+        assert_right(&bench.load().unwrap());
     }
 }
 
@@ -233,8 +235,8 @@ impl Storage for Mortal {
 }
 
 impl StoredFile for MortalFile {
-    async fn len(&self) -> Result<u64> {
-        self.0.len().await
+    async fn size(&self) -> Result<u64> {
+        self.0.size().await
     }
     async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
         self.0.read_at(at, into).await

@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn what_a_link_says_of_weights_is_read_again() {
-        let mut link = Link::default();
-        link.congruence = Part {
+        let congruence = Part {
             convention: Convention::Unembed,
             neuron: Some((3, 17)),
             set: vec![" an".into(), "an".into()],
             tokens: vec![" any".into(), " had".into()],
             find: Find::TokenHubs,
         };
+        let link = Link { congruence, ..Link::default() };
         let text = link.write().unwrap();
         assert_eq!(Link::read(&text), (link, Vec::new()), "{text}");
         assert_eq!(Link::read(&Link::default().write().unwrap()).0, Link::default());

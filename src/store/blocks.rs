@@ -1,9 +1,10 @@
 //! Files cut into blocks, for storage that knows whole entries only, as a browser's caches do.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
+
+use futures_util::lock::Mutex;
 
 use super::storage::{Storage, StoredFile};
 use crate::error::{Result, StoreError};
@@ -31,11 +32,17 @@ pub struct BlocksFile<E> {
     /// `folder/file/`.
     prefix: String,
     block_bytes: u64,
-    len: Cell<u64>,
+    /// Several parts of a download write and read at once; each of their steps must see the others' whole.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    len: u64,
     /// Blocks that are being filled, or have changed since they were put.
-    changed: RefCell<BTreeMap<u64, Vec<u8>>>,
+    changed: BTreeMap<u64, Vec<u8>>,
     /// The block read last, for who reads in order.
-    last_read: RefCell<Option<(u64, Vec<u8>)>>,
+    last_read: Option<(u64, Vec<u8>)>,
 }
 
 impl<E: Entries> Blocks<E> {
@@ -70,8 +77,7 @@ impl<E: Entries> Storage for Blocks<E> {
             }
         };
         let (entries, block_bytes) = (self.entries.clone(), self.block_bytes);
-        let (changed, last_read) = (RefCell::default(), RefCell::default());
-        Ok(BlocksFile { entries, prefix, block_bytes, len: Cell::new(len), changed, last_read })
+        Ok(BlocksFile { entries, prefix, block_bytes, state: Mutex::new(State { len, ..State::default() }) })
     }
 
     async fn read(&self, folder: &str, name: &str) -> Result<Option<Vec<u8>>> {
@@ -80,7 +86,7 @@ impl<E: Entries> Storage for Blocks<E> {
             return Ok(None);
         }
         let file = self.open(folder, name).await?;
-        let mut bytes = vec![0; usize::try_from(file.len.get()).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; usize::try_from(file.size().await?).unwrap_or(usize::MAX)];
         file.read_at(0, &mut bytes).await?;
         Ok(Some(bytes))
     }
@@ -114,33 +120,34 @@ impl<E: Entries> BlocksFile<E> {
         })
     }
 
-    async fn put(&self, block: u64, bytes: &[u8]) -> Result<()> {
-        if self.last_read.borrow().as_ref().is_some_and(|(read, _)| *read == block) {
-            self.last_read.take();
+    /// Puts all that has changed.
+    async fn put_changed(&self, state: &mut State) -> Result<()> {
+        for (block, bytes) in &state.changed {
+            self.entries.put(&self.path(*block), bytes).await?;
         }
-        self.entries.put(&self.path(block), bytes).await
+        Ok(())
     }
 }
 
 impl<E: Entries> StoredFile for BlocksFile<E> {
-    async fn len(&self) -> Result<u64> {
-        Ok(self.len.get())
+    async fn size(&self) -> Result<u64> {
+        Ok(self.state.lock().await.len)
     }
 
     async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        if at + into.len() as u64 > self.len.get() {
+        let mut state = self.state.lock().await;
+        if at + into.len() as u64 > state.len {
             return Err(StoreError::Storage { act: "read", why: "it ends too early".into() }.into());
         }
         let mut done = 0;
         for (block, part) in self.parts(at, into.len()) {
-            let is_at_hand = self.changed.borrow().contains_key(&block)
-                || self.last_read.borrow().as_ref().is_some_and(|(last, _)| *last == block);
-            if !is_at_hand {
+            let is_last = state.last_read.as_ref().is_some_and(|(last, _)| *last == block);
+            if !is_last && !state.changed.contains_key(&block) {
                 let bytes = self.entries.get(&self.path(block)).await?.unwrap_or_default();
-                self.last_read.replace(Some((block, bytes)));
+                state.last_read = Some((block, bytes));
             }
-            let (changed, last_read) = (self.changed.borrow(), self.last_read.borrow());
-            let bytes = changed.get(&block).or_else(|| last_read.as_ref().map(|(_, bytes)| bytes));
+            let last_read = state.last_read.as_ref().map(|(_, bytes)| bytes);
+            let bytes = state.changed.get(&block).or(last_read);
             let there = bytes.and_then(|bytes| bytes.get(part.start..part.end.min(bytes.len()))).unwrap_or_default();
             let target = &mut into[done..done + part.len()];
             // a hole reads as zeros
@@ -155,61 +162,54 @@ impl<E: Entries> StoredFile for BlocksFile<E> {
         if bytes.is_empty() {
             return Ok(());
         }
+        let mut state = self.state.lock().await;
         let mut done = 0;
         for (block, part) in self.parts(at, bytes.len()) {
-            let is_new = !self.changed.borrow().contains_key(&block);
+            let is_new = !state.changed.contains_key(&block);
             if is_new {
                 let old = self.entries.get(&self.path(block)).await?.unwrap_or_default();
-                self.changed.borrow_mut().entry(block).or_insert(old);
+                state.changed.insert(block, old);
+                state.last_read.take_if(|(last, _)| *last == block);
             }
-            let from = &bytes[done..done + part.len()];
+            let content = state.changed.entry(block).or_default();
+            if content.len() < part.end {
+                content.resize(part.end, 0);
+            }
+            content[part.clone()].copy_from_slice(&bytes[done..done + part.len()]);
             done += part.len();
-            let full = {
-                let mut changed = self.changed.borrow_mut();
-                let content = changed.entry(block).or_default();
-                if content.len() < part.end {
-                    content.resize(part.end, 0);
-                }
-                content[part.clone()].copy_from_slice(from);
-                // filled to its end: nothing more is to be expected
-                if part.end as u64 == self.block_bytes { changed.remove(&block) } else { None }
-            };
-            self.len.set(self.len.get().max(block * self.block_bytes + part.end as u64));
-            if let Some(full) = full {
-                self.put(block, &full).await?;
+            // filled to its end: nothing more is to be expected
+            if part.end as u64 == self.block_bytes {
+                self.entries.put(&self.path(block), content).await?;
+                state.changed.remove(&block);
             }
+            state.len = state.len.max(block * self.block_bytes + part.end as u64);
         }
         Ok(())
     }
 
     async fn flush(&self) -> Result<()> {
-        let changed: Vec<(u64, Vec<u8>)> =
-            self.changed.borrow().iter().map(|(block, bytes)| (*block, bytes.clone())).collect();
-        for (block, bytes) in changed {
-            self.put(block, &bytes).await?;
-        }
-        Ok(())
+        self.put_changed(&mut *self.state.lock().await).await
     }
 
     async fn truncate(&self, len: u64) -> Result<()> {
-        if len >= self.len.get() {
+        let mut state = self.state.lock().await;
+        if len >= state.len {
             return Ok(());
         }
-        self.flush().await?;
-        let (whole, rest) = (len / self.block_bytes, (len % self.block_bytes) as usize);
+        self.put_changed(&mut state).await?;
+        let blocks = len.div_ceil(self.block_bytes);
         for path in self.entries.paths().await? {
-            if number(&path, &self.prefix).is_some_and(|block| block > whole || (block == whole && rest == 0)) {
+            if number(&path, &self.prefix).is_some_and(|block| block >= blocks) {
                 self.entries.delete(&path).await?;
             }
         }
-        self.last_read.take();
-        self.changed.take();
-        if rest > 0 {
-            let mut bytes = self.entries.get(&self.path(whole)).await?.unwrap_or_default();
-            bytes.resize(rest, 0);
-            self.put(whole, &bytes).await?;
+        // the last block says how long the file is, so it must be there and end where the file does
+        if let Some(last) = blocks.checked_sub(1) {
+            let mut bytes = self.entries.get(&self.path(last)).await?.unwrap_or_default();
+            bytes.resize((len - last * self.block_bytes) as usize, 0);
+            self.entries.put(&self.path(last), &bytes).await?;
         }
-        self.len.set(len);
+        *state = State { len, ..State::default() };
         Ok(())
     }
 }
@@ -221,7 +221,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[derive(Default)]
-    struct Shelf(RefCell<BTreeMap<String, Vec<u8>>>);
+    struct Shelf(std::cell::RefCell<BTreeMap<String, Vec<u8>>>);
 
     impl Entries for Shelf {
         async fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
@@ -290,7 +290,7 @@ mod tests {
                     }
                     let mut bytes = vec![1; expected.len()];
                     file.read_at(0, &mut bytes).await?;
-                    assert_eq!((file.len().await?, bytes), (expected.len() as u64, expected.clone()));
+                    assert_eq!((file.size().await?, bytes), (expected.len() as u64, expected.clone()));
                 }
                 Ok(())
             }).unwrap();

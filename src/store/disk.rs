@@ -76,7 +76,7 @@ impl DiskFile {
 }
 
 impl StoredFile for DiskFile {
-    async fn len(&self) -> Result<u64> {
+    async fn size(&self) -> Result<u64> {
         Ok(self.0.metadata().map_err(failed("read"))?.len())
     }
 

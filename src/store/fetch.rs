@@ -147,7 +147,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
     /// What of an earlier download is here.
     async fn here(&self, file: &S::File, noted: Option<&journal::Noted>) -> Result<(Facts, Spans)> {
         let Some(noted) = noted else { return Ok((Facts::default(), Spans::default())) };
-        let len = file.len().await?;
+        let len = file.size().await?;
         let mut spans = Spans::default();
         // a file shorter than its journal has lost its end
         noted.spans.iter().for_each(|span| spans.add(span.start.min(len)..span.end.min(len)));

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn nothing_after_a_wild_line_counts() {
         for wild in ["990-1001\n", "5-5\n", "9-3\n", "x\n", "\0\0\0\n", "-\n", "1-2-3\n"] {
-            let text = [written(&[0..10]).as_slice(), wild.as_bytes(), b"20-30\n"].concat();
+            let text = [written(&[0..4, 4..10]).as_slice(), wild.as_bytes(), b"20-30\n"].concat();
             let noted = read(&text).unwrap();
             assert_eq!(noted.spans.total(), 10, "{wild:?}");
         }

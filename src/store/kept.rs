@@ -162,7 +162,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     async fn weights(&self, held: &Held<D::Lock>) -> Result<(S::File, u64)> {
         let file = self.storage.open(&held.key, WEIGHTS).await?;
         match held.manifest.file(WEIGHTS).map(|facts| facts.bytes) {
-            Some(bytes) if file.len().await? == bytes => Ok((file, bytes)),
+            Some(bytes) if file.size().await? == bytes => Ok((file, bytes)),
             _ => {
                 drop(file);
                 Err(self.damaged(held).await?)

@@ -35,7 +35,7 @@ impl Default for Terms {
             piece_bytes: 64 << 20,
             in_flight: 3,
             probe_bytes: 128 << 10,
-            journal_bytes: 4 << 20,
+            journal_bytes: 1 << 20,
             stall: Duration::from_secs(15),
             troubles: 12,
             first_troubles: 3,
@@ -182,7 +182,7 @@ impl Patience {
 
     /// Something came.
     pub fn renew(&mut self) {
-        self.troubles = 0;
+        *self = Patience::with(true);
     }
 
     /// Waits before the next try: as long as the server asks, or twice as long as the last time and a little by

@@ -10,9 +10,12 @@ use crate::error::{Result, StoreError};
 /// Storage that ends with the program; clones share it. As in a browser, an open file can't be opened again or deleted.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    files: Rc<RefCell<BTreeMap<(String, String), Rc<Content>>>>,
+    files: Rc<RefCell<Contents>>,
     limit: Rc<Cell<Option<u64>>>,
 }
+
+/// By folder and name.
+type Contents = BTreeMap<(String, String), Rc<Content>>;
 
 #[derive(Debug, Default)]
 struct Content {
@@ -93,7 +96,7 @@ impl Storage for Memory {
 }
 
 impl StoredFile for MemoryFile {
-    async fn len(&self) -> Result<u64> {
+    async fn size(&self) -> Result<u64> {
         Ok(self.content.bytes.borrow().len() as u64)
     }
 

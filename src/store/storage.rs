@@ -38,7 +38,7 @@ pub trait Storage {
 /// An open file; dropping it closes it.
 #[allow(async_fn_in_trait)]
 pub trait StoredFile {
-    async fn len(&self) -> Result<u64>;
+    async fn size(&self) -> Result<u64>;
 
     /// Fills `into` with the bytes from `at` on.
     ///

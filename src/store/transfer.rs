@@ -356,7 +356,8 @@ mod tests {
     #[test]
     fn pieces_cover_the_range_and_end_at_multiples() {
         assert_eq!(cut(5..27, 10).collect::<Vec<_>>(), [5..10, 10..20, 20..27]);
-        assert_eq!(cut(10..20, 10).collect::<Vec<_>>(), [10..20]);
+        assert_eq!(cut(10..20, 10).next(), Some(10..20));
+        assert_eq!(cut(10..20, 10).count(), 1);
         assert_eq!(cut(7..7, 10).count(), 0);
     }
 }

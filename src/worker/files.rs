@@ -84,10 +84,10 @@ impl Storage for Files {
 }
 
 impl StoredFile for File {
-    async fn len(&self) -> Result<u64> {
+    async fn size(&self) -> Result<u64> {
         match self {
-            File::Opfs(file) => file.len().await,
-            File::Cache(file) => file.len().await,
+            File::Opfs(file) => file.size().await,
+            File::Cache(file) => file.size().await,
         }
     }
 

@@ -156,7 +156,7 @@ impl OpfsFile {
 }
 
 impl StoredFile for OpfsFile {
-    async fn len(&self) -> Result<u64> {
+    async fn size(&self) -> Result<u64> {
         Ok(self.handle.get_size().map_err(failed("read"))? as u64)
     }
 

@@ -184,12 +184,15 @@ impl Wire for Hub {
     }
 }
 
+type Ending = std::result::Result<Option<Vec<u8>>, Trouble>;
+
 /// An answer on its way.
 pub struct Answer {
     hub: Hub,
     bytes: Vec<u8>,
     range: Range<u64>,
-    cut: Option<(u64, std::result::Result<Option<Vec<u8>>, Trouble>)>,
+    /// After so many bytes, this instead of more.
+    cut: Option<(u64, Ending)>,
     counted: bool,
     came: u64,
 }
