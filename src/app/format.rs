@@ -64,13 +64,14 @@ pub fn tokens(count: usize) -> String {
     format!("{} token{}", whole(count as u64), if count == 1 { "" } else { "s" })
 }
 
-/// `355 thousand`, `124 million`: how many parameters a model has.
+/// `355 thousand`, `124 million`, `1.56 billion`: how many parameters a model has.
 pub fn rough(value: u64) -> String {
     match value {
         0..10_000 => whole(value),
         10_000..1_000_000 => format!("{:.0}{THIN}thousand", value as f64 / 1e3),
         1_000_000..100_000_000 => format!("{:.1}{THIN}million", value as f64 / 1e6),
-        _ => format!("{:.0}{THIN}million", value as f64 / 1e6),
+        100_000_000..1_000_000_000 => format!("{:.0}{THIN}million", value as f64 / 1e6),
+        _ => format!("{:.2}{THIN}billion", value as f64 / 1e9),
     }
 }
 

@@ -87,7 +87,7 @@ test("nothing is downloaded before a person agrees to what is said; then it is l
   await begin.click();
   await isLoaded(page, SMALL);
   const line = await page.locator(".model-line").textContent();
-  for (const part of [`at commit ${hub.commit.slice(0, 8)}`, "weights in f16", "kept on this device"]) assert.ok(line.includes(part), `${line} lacks ${part}`);
+  for (const part of [`at commit ${hub.commit.slice(0, 8)}`, ", f16", "kept on this device"]) assert.ok(line.includes(part), `${line} lacks ${part}`);
   assert.match(await page.evaluate(() => location.hash), new RegExp(`m=${SMALL}@${hub.commit}`));
   assert.equal(await page.evaluate(async () => (await window.peartree.info()).model.dtype), "f16");
 

@@ -67,8 +67,6 @@ pub fn Model(props: &Props) -> Html {
                 { "Use another model" }
             </button>
             </span>
-            <Menu client={props.client.clone()} model={props.model.clone()} models={props.models.clone()} is_open={*is_open}
-                {take} dispatch={props.dispatch.clone()} />
             if !is_first && is_loading {
                 <LoadingBar client={props.client.clone()} loading={props.loading.clone()} {is_first} dispatch={props.dispatch.clone()} />
             }
@@ -79,6 +77,8 @@ pub fn Model(props: &Props) -> Html {
             if let (Some(_), Some(model)) = (&failure, &props.model) {
                 <p class="still">{ format!("The model loaded before ({}) goes on working.", model.name) }</p>
             }
+            <Menu client={props.client.clone()} model={props.model.clone()} models={props.models.clone()} is_open={*is_open}
+                {take} dispatch={props.dispatch.clone()} />
             if is_dropping {
                 <div class="drop" aria-hidden="true"><p>{ "Drop config.json, tokenizer.json and model.safetensors" }</p></div>
             }
@@ -96,7 +96,7 @@ fn line(model: Option<&ModelInfo>) -> Html {
         format!("{} parameters", rough(model.parameters)),
         format!("vocabulary {}", whole(config.vocab_size as u64)),
         format!("context {}", whole(config.n_ctx as u64)),
-        format!("weights in {}", dtype(model.dtype)),
+        dtype(model.dtype).to_owned(),
     ];
     let commit = model.origin.as_ref().and_then(|origin| origin.commit.as_deref());
     let is_kept = model.origin.is_some();

@@ -48,7 +48,7 @@ pub fn Elsewhere(props: &Props) -> Html {
     html! {
         <section class="menu-part" aria-labelledby="elsewhere-title">
             <h3 id="elsewhere-title">{ "Any other GPT-2" }</h3>
-            <div class="forms">
+            <div class="look-ups">
                 <form onsubmit={onrepo}>
                     <span class="fields">
                         <span>
@@ -76,7 +76,8 @@ pub fn Elsewhere(props: &Props) -> Html {
             </div>
             <details class="hub">
                 <summary>{ "Another hub, or a private model" }</summary>
-                <div class="forms">
+                // browsers want a password in a form
+                <form class="look-ups" onsubmit={Callback::from(|event: SubmitEvent| event.prevent_default())}>
                     { setting("hub-host", "Hub", HUB, false, &props.hub.host, &props.onhub, {
                         let hub = props.hub.clone();
                         move |host| Hub { host, ..hub.clone() }
@@ -85,7 +86,7 @@ pub fn Elsewhere(props: &Props) -> Html {
                         let hub = props.hub.clone();
                         move |token| Hub { token, ..hub.clone() }
                     }) }
-                </div>
+                </form>
                 <p class="caption">{ "The token is told to that hub alone. It stays in this page’s memory until the page is closed, and is written down nowhere." }</p>
             </details>
             if let Some(looked_at) = looked_at {

@@ -169,15 +169,9 @@ fn source(model: &KeptModel, hub: &Hub) -> Source {
     match &model.repo {
         Some(repo) => {
             let revision = model.commit.clone().or_else(|| model.revision.clone());
-            let mut source = Hub { host: model.host.clone(), ..hub.clone() }.source(repo, revision);
             // a token is for the hub that it was typed in for
-            if let Place::Hub(place) = &mut source.place
-                && hub.host.trim().trim_end_matches('/') != model.host
-                && !(hub.host.trim().is_empty() && model.host == crate::protocol::HUB)
-            {
-                place.token = None;
-            }
-            source
+            let token = if hub.base() == model.host { hub.token.clone() } else { String::new() };
+            Hub { host: model.host.clone(), token }.source(repo, revision)
         }
         None => Source {
             name: model.name.clone(),

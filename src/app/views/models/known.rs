@@ -45,7 +45,8 @@ fn row(known: &'static Known, props: &Props) -> Html {
     let config = known.config();
     let count: u64 = parameters(&config).iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
     let needs = needs(&config);
-    let kept = kept_of(props.models.kept.as_deref().map_or(&[][..], |kept| &kept.models), known.repo);
+    let kept =
+        kept_of(props.models.kept.as_deref().map_or(&[][..], |kept| &kept.models), &props.hub.base(), known.repo);
     let is_whole = kept.is_some_and(|model| model.whole);
     let here = kept.map_or(0, |model| model.bytes_here);
     let to_download = if is_whole { 0 } else { known.download_bytes.saturating_sub(here) };
@@ -94,9 +95,9 @@ fn memory(needs: &[Need]) -> String {
     said.join(", ")
 }
 
-/// What is kept of a repository: a whole copy, or else the largest part of one.
-pub fn kept_of<'a>(kept: &'a [KeptModel], repo: &str) -> Option<&'a KeptModel> {
-    let of_it = kept.iter().filter(|model| model.repo.as_deref() == Some(repo));
+/// What is kept of a hub's repository: a whole copy, or else the largest part of one.
+fn kept_of<'a>(kept: &'a [KeptModel], host: &str, repo: &str) -> Option<&'a KeptModel> {
+    let of_it = kept.iter().filter(|model| model.host == host && model.repo.as_deref() == Some(repo));
     of_it.max_by_key(|model| (model.whole, model.bytes_here))
 }
 

@@ -10,10 +10,10 @@ use yew::prelude::*;
 
 use crate::app::client::Client;
 use crate::app::requests::models::refresh;
-use crate::app::sources::{HubOptions, from_hub};
+use crate::app::sources::{HubOptions, from_hub, page_hub};
 use crate::app::state::{Dispatch, Models, Shared};
 use crate::error::Error;
-use crate::protocol::{ModelInfo, Source};
+use crate::protocol::{HUB, ModelInfo, Source};
 use elsewhere::Elsewhere;
 use here::Here;
 use kept::KeptModels;
@@ -28,6 +28,12 @@ pub struct Hub {
 }
 
 impl Hub {
+    /// `https://host`: the one typed in, or the page's, or the usual one.
+    pub fn base(&self) -> String {
+        let typed = Some(self.host.trim().trim_end_matches('/').to_owned()).filter(|host| !host.is_empty());
+        typed.or_else(page_hub).unwrap_or_else(|| HUB.to_owned())
+    }
+
     /// A repository of this hub.
     pub fn source(&self, repo: &str, revision: Option<String>) -> Source {
         let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
