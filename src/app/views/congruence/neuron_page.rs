@@ -75,7 +75,7 @@ pub fn NeuronPage(props: &Props) -> Html {
     let (answered, is_coming) = use_answer(client, Some(Lane::Profile), model, request, take);
     let is_busy = props.is_seen && model.is_some() && (is_coming || props.neuron.is_none());
     let caption = html! {
-        { format!("What one MLP neuron writes into the residual stream, multiplied with every token's embedding. Convention: {}.", said(convention)) }
+        { format!("What one MLP neuron writes into the residual stream, multiplied with every token’s embedding. Convention: {}.", said(convention)) }
     };
     html! {
         <Section view={View::Weights} title="A neuron’s weights" {caption} {is_busy} dispatch={dispatch.clone()}>
