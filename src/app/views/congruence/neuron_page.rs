@@ -175,7 +175,7 @@ fn output(props: &Props, shown: &Shown, words: &Shared<Vocabulary>) -> Html {
     html! {
         <div class="weights-output">
             <Histogram label="All tokens by their congruence with this neuron’s output weights" values={shown.output.clone()} named={names}
-                title="congruence with each token (tokens counted on a logarithmic scale)" />
+                title="congruence (number of tokens: log scale)" />
             <div class="weights-lists">
                 { list(props, "Towards", &shown.top, words, &value) }
                 { list(props, "Away from", &shown.bottom, words, &value) }
