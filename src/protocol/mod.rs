@@ -6,6 +6,7 @@
 mod answers;
 mod bench;
 mod bulk;
+mod corpus;
 pub mod json;
 mod options;
 
@@ -15,6 +16,7 @@ pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;
 pub use bulk::*;
+pub use corpus::*;
 pub use options::*;
 
 /// Numbers a request, so that events and cancellations find it.

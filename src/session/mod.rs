@@ -1,5 +1,6 @@
 //! A loaded model answering requests: what the worker and the command line both call.
 
+mod corpus;
 mod edits;
 pub mod queue;
 
