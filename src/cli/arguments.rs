@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::corpus::{CorpusArguments, MergeArguments};
 use super::documents;
 use crate::error::{Error, Result};
 use crate::protocol::{
@@ -121,6 +122,10 @@ pub enum Command {
         #[arg(long, value_name = "L|all")]
         layer: String,
     },
+    /// Neurons on real text: highest contexts, and activation against prediction
+    Corpus(CorpusArguments),
+    /// Add up what corpus found in its shards
+    Merge(MergeArguments),
     /// How fast the model runs here
     Bench,
     /// The prediction before and after edits of the model
@@ -292,6 +297,9 @@ impl Arguments {
                 layer: layer.parse().map_or_else(|_| LayerArgument::Word(layer.clone()), LayerArgument::One),
                 no_bos,
             }),
+            Command::Corpus(_) | Command::Merge(_) => {
+                return Err(Error::Unsupported("This is no request to a session.".into()));
+            }
             Command::Bench => Request::Bench(BenchTask::Table {}),
             Command::Edit { prompt, tokens, edits, top } => Request::Edit(EditOptions {
                 prompt: prompt.prompt()?,

@@ -1,6 +1,7 @@
 //! The command line: turns arguments into a request, runs the session, prints its answer.
 
 mod arguments;
+mod corpus;
 mod documents;
 mod print;
 
@@ -15,9 +16,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelLoader};
-use crate::protocol::Event;
+use crate::protocol::{Answer, Event, Request};
 use crate::session::Session;
-use arguments::{Arguments, ModelArguments};
+use arguments::{Arguments, Command, ModelArguments};
 
 /// What a person can mend ends with this.
 const MENDABLE: u8 = 2;
@@ -44,19 +45,29 @@ pub fn main(demo: &Demo) -> ExitCode {
 }
 
 fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
-    let request = arguments.request()?;
     if let Some(threads) = arguments.model.threads {
         use_threads(threads)?;
     }
-    let session = Session::new(arguments.model.name(), load(&arguments.model, demo)?);
-    let bar = progress_bar("{msg} {bar:32} {pos} of {len}", 0);
-    let answer = complete(session.answer(&request, &Unhurried, |event| show(&bar, event)));
-    bar.finish_and_clear();
-    let answer = answer?;
+    let session = || Ok::<_, Error>(Session::new(arguments.model.name(), load(&arguments.model, demo)?));
+    let answer = match &arguments.command {
+        Command::Corpus(o) => Answer::Corpus(corpus::corpus(&session()?, o, arguments.model.no_bos)?),
+        Command::Merge(o) => Answer::Corpus(corpus::merge(o)?),
+        _ => {
+            let request = arguments.request()?;
+            ask(&session()?, &request)?
+        }
+    };
     let text = if arguments.model.json { print::json(&answer) } else { print::table(&answer) };
     // a reader that has gone away (`| head`) is no failure
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
+}
+
+fn ask(session: &Session, request: &Request) -> Result<Answer> {
+    let bar = progress_bar("{msg} {bar:32} {pos} of {len}", 0);
+    let answer = complete(session.answer(request, &Unhurried, |event| show(&bar, event)));
+    bar.finish_and_clear();
+    answer
 }
 
 /// candle's products run on rayon's global pool: its size is the number of threads that compute.

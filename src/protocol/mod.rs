@@ -131,5 +131,6 @@ pub enum Answer {
     Edited(Edited),
     Token(Token),
     Bench(Bench),
+    Corpus(CorpusAnswer),
     Info(Info),
 }

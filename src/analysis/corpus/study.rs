@@ -20,7 +20,7 @@ pub struct Pair {
 type Counts = [u64; 2];
 
 /// Binary places of an activation that the ROC curve leaves out.
-const DROPPED: u32 = 10;
+const DROPPED: u32 = 8;
 /// Standard deviations on either side that hold 95 % of a normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
