@@ -317,17 +317,43 @@ fn ragged_rows_are_each_its_own_run() {
     assert!(right.iter().any(Option::is_none) && right.iter().any(Option::is_some));
 }
 
-#[test]
-fn a_pass_can_be_stopped() {
-    struct Stop;
-    impl Control for Stop {
-        async fn breathe(&self) -> Result<()> {
-            Err(Error::Cancelled)
-        }
+/// Stops at every so manieth breath.
+struct Stop(std::cell::Cell<usize>, usize);
+
+impl Control for Stop {
+    async fn breathe(&self) -> Result<()> {
+        self.0.set(self.0.get() + 1);
+        if self.0.get() % self.1 == 0 { Err(Error::Cancelled) } else { Ok(()) }
     }
+}
+
+#[test]
+fn a_pass_that_is_stopped_anywhere_goes_on_to_the_same_end() {
     let session = session();
-    let plan = session.corpus_plan(&options(), Vec::new()).unwrap();
-    let mut pass = session.corpus_pass(Documents::new([source(&corpus())]), (plan, Shards::all()), None).unwrap();
-    assert!(matches!(complete(pass.step(&Stop)), Err(Error::Cancelled)));
-    assert_eq!(pass.findings().positions, 0);
+    let (documents, options) = (corpus(), CorpusOptions { top: 3, ..options() });
+    let plan = session.corpus_plan(&options, vec![("corpus.json".into(), 1)]).unwrap();
+    let one = bytes(&whole(&session, &documents, &options));
+    let stop = Stop(std::cell::Cell::new(0), 61);
+    let (mut before, mut stops) = (None, 0);
+    let end = loop {
+        let documents = Documents::new([source(&documents)]);
+        let mut pass = session.corpus_pass(documents, (plan.clone(), Shards::all()), before.take()).unwrap();
+        let stopped = loop {
+            match complete(pass.step(&stop)) {
+                Ok(true) => {}
+                Ok(false) => break false,
+                Err(error) => {
+                    assert!(matches!(error, Error::Cancelled));
+                    break true;
+                }
+            }
+        };
+        let findings = pass.finish();
+        if !stopped {
+            break findings;
+        }
+        stops += 1;
+        before = Some(Findings::from_bytes(&findings.to_bytes().unwrap()).unwrap());
+    };
+    assert!(stops > 3 && bytes(&end) == one, "after {stops} stops");
 }

@@ -14,7 +14,9 @@ use web_sys::{AbortSignal, File, Url};
 use super::client::{Client, demo, folder};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
-use crate::protocol::{Answer, Bench, BenchTask, Event, Failure, Lane, Request, Source, SweepOptions};
+use crate::protocol::{
+    Answer, Bench, BenchTask, CorpusRequest, DataFile, Event, Failure, Lane, Request, Source, SweepOptions,
+};
 
 /// What a model is called that was loaded from files.
 pub const FROM_FILES: &str = "files from this device";
@@ -90,6 +92,21 @@ impl Peartree {
 
     pub fn edit(&self, options: Option<Object>) -> Promise {
         self.ask(options, Request::Edit)
+    }
+
+    /// A pass over documents: `data` is a corpus of the site's, an address on it, or an array of addresses and `File`s.
+    pub fn corpus(&self, options: Option<Object>) -> Promise {
+        let call = Call::new(options);
+        match call.corpus() {
+            Ok(request) => call.send(&self.client, None, Request::Corpus(request)),
+            Err(failure) => reject(&failure),
+        }
+    }
+
+    /// One neuron of the pass made last.
+    #[wasm_bindgen(js_name = corpusNeuron)]
+    pub fn corpus_neuron(&self, options: Option<Object>) -> Promise {
+        self.ask(options, Request::CorpusNeuron)
     }
 
     /// The comparison harness's tasks, on the loaded model.
@@ -222,6 +239,19 @@ impl Call {
         }
     }
 
+    /// `corpus`'s options, its files' addresses made out.
+    fn corpus(&self) -> Result<CorpusRequest, Failure> {
+        let take = |name: &str| {
+            let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
+            let _ = Reflect::delete_property(&self.options, &name.into());
+            value
+        };
+        let (data, resume) = (take("data"), take("resume"));
+        let data = data.dyn_into::<Array>().unwrap_or_else(|one| Array::of1(&one));
+        let files = data.iter().map(|data| data_file(&data)).collect::<Result<_, _>>()?;
+        Ok(CorpusRequest { files, options: self.read()?, resume: resume.is_truthy() })
+    }
+
     fn send(self, client: &Client, lane: Option<Lane>, request: Request) -> Promise {
         if self.signal.as_ref().is_some_and(AbortSignal::aborted) {
             return reject(&Failure::from(&Error::Cancelled));
@@ -238,6 +268,7 @@ impl Call {
                 match event {
                     Event::Progress(progress) => tell(&on_progress, &progress),
                     Event::Generated(so_far) => tell(&on_progress, &so_far),
+                    Event::Corpus(progress) => tell(&on_progress, &progress),
                     Event::Partial(partial) => tell(&on_progress, &PartialJson(&partial)),
                     Event::Done(answer) => settle(&resolve, &value(&answer)),
                     Event::Failed(failure) => settle(&refuse, &js_error(&failure)),
@@ -366,4 +397,33 @@ pub fn from_files(files: &[File]) -> Result<Source, Error> {
     let weights = needed("model.safetensors")?;
     let tokenizer = find("tokenizer.json").map(|file| address(file, "tokenizer.json")).transpose()?;
     Ok(Source { name: FROM_FILES.into(), config, tokenizer, weights, threads: None })
+}
+
+/// Corpora that are part of the site: what they are called, and their files.
+pub const CORPORA: [(&str, &str); 2] = [("demo", "./corpora/demo.jsonl.gz"), ("english", "./corpora/english.jsonl.gz")];
+
+/// A file of documents: a `File`, the name of a corpus of the site's, or an address on this origin.
+pub fn data_file(data: &JsValue) -> Result<DataFile, Failure> {
+    let file = |name: String, url: String| DataFile { name, url };
+    if let Some(dropped) = data.dyn_ref::<File>() {
+        let url = Url::create_object_url_with_blob(dropped).map_err(|_| {
+            Failure::from(&Error::Read { what: dropped.name(), why: "the browser gave no access.".into() })
+        })?;
+        return Ok(file(dropped.name(), url));
+    }
+    let address = data.as_string().unwrap_or_default();
+    let address = CORPORA.iter().find(|(name, _)| *name == address).map_or(&address[..], |(_, url)| url);
+    let location = web_sys::window().map(|window| window.location());
+    let here = location.and_then(|location| Some((location.origin().ok()?, location.href().ok()?)));
+    let url =
+        here.and_then(|(origin, page)| Url::new_with_base(address, &page).ok().filter(|url| url.origin() == origin));
+    match url {
+        Some(url) if !address.is_empty() => {
+            let path = url.pathname();
+            Ok(file(path.rsplit('/').next().unwrap_or_default().to_owned(), url.href()))
+        }
+        _ => Err(Failure::from(&Error::Unsupported(
+            "data takes \"demo\", \"english\", an address on this site, a File, or an array of these.".into(),
+        ))),
+    }
 }

@@ -38,6 +38,31 @@ impl Default for CorpusOptions {
     }
 }
 
+/// A pass, and the files that it reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CorpusRequest {
+    pub files: Vec<DataFile>,
+    pub options: CorpusOptions,
+    /// Go on from where the same pass was stopped, if it is still there.
+    pub resume: bool,
+}
+
+/// A file of documents: on the page's own site, or dropped onto it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// Its ending tells the format.
+    pub name: String,
+    pub url: String,
+}
+
+/// One neuron of the pass made last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CorpusNeuronOptions {
+    pub layer: usize,
+    pub neuron: usize,
+}
+
 /// How activations are put into bins 0.2 wide.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -153,4 +178,6 @@ pub struct CorpusProgress {
     pub share: f64,
     pub tokens_per_second: f64,
     pub seconds_left: Option<f64>,
+    /// Now and then: the answer as it is so far.
+    pub answer: Option<CorpusAnswer>,
 }

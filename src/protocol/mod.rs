@@ -51,6 +51,8 @@ pub enum Lane {
     Patch,
     Neurons,
     Edit,
+    Corpus,
+    CorpusNeuron,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,8 @@ pub enum Request {
         text: String,
     },
     Bench(BenchTask),
+    Corpus(CorpusRequest),
+    CorpusNeuron(CorpusNeuronOptions),
     /// What runs here: versions, threads, memory.
     Info,
 }
@@ -94,6 +98,8 @@ pub enum Event {
     Generated(Generation),
     /// A sweep's figures so far.
     Partial(Partial),
+    /// What a pass over a corpus has found so far.
+    Corpus(CorpusProgress),
     Done(Answer),
     Failed(Failure),
 }
@@ -132,5 +138,6 @@ pub enum Answer {
     Token(Token),
     Bench(Bench),
     Corpus(CorpusAnswer),
+    CorpusNeuron(NeuronAnswer),
     Info(Info),
 }

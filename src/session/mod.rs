@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::analysis::corpus::Findings;
 use crate::analysis::pair::Pair;
 use crate::analysis::{attribute, bench, generate, intervene, logit_lens, neurons, patch, predict};
 use crate::engine::cpu::base::CpuBase;
@@ -29,6 +30,8 @@ pub struct Session {
     last: RefCell<Option<(Vec<u32>, Rc<BaseRun>)>>,
     /// Runs that patches and edits resume, newest first.
     bases: RefCell<VecDeque<Rc<CpuBase>>>,
+    /// What the last pass over a corpus has found.
+    findings: RefCell<Option<Findings>>,
 }
 
 /// A clean and a corrupted prompt, and the one before.
@@ -37,7 +40,14 @@ const BASES: usize = 3;
 impl Session {
     pub fn new(name: String, model: Model) -> Self {
         let engine = CpuEngine::new(model.config, model.weights);
-        Session { name, vocabulary: model.vocabulary, engine, last: RefCell::new(None), bases: RefCell::default() }
+        Session {
+            name,
+            vocabulary: model.vocabulary,
+            engine,
+            last: RefCell::new(None),
+            bases: RefCell::default(),
+            findings: RefCell::default(),
+        }
     }
 
     pub fn info(&self) -> ModelInfo {
@@ -66,7 +76,9 @@ impl Session {
         mut on_event: impl FnMut(Event),
     ) -> Result<Answer> {
         match request {
-            Request::Load(_) | Request::Info => Err(Error::Unsupported("This is the worker's to answer.".into())),
+            Request::Load(_) | Request::Info | Request::Corpus(_) => {
+                Err(Error::Unsupported("This is the worker's to answer.".into()))
+            }
             Request::Token { text } => {
                 let id = self.vocabulary.token(text)?;
                 Ok(Answer::Token(Token { id, token: self.vocabulary.text(id) }))
@@ -105,6 +117,7 @@ impl Session {
                 let is_one = matches!(o.layer, LayerArgument::One(_));
                 Ok(Answer::Neurons(neurons::neurons(&pair, layers, is_one, control, &mut on_event).await?))
             }
+            Request::CorpusNeuron(o) => self.corpus_neuron(o),
             Request::Bench(task) => Ok(Answer::Bench(bench::bench(&self.engine, task, control).await?)),
             Request::Edit(o) => {
                 let tokens = self.tokens(&o.tokens)?;

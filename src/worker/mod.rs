@@ -1,5 +1,6 @@
 //! The dedicated worker that owns the model: takes requests off a queue, one at a time, and streams events back.
 
+mod address;
 pub mod codec;
 mod fetch;
 mod pace;
@@ -11,10 +12,12 @@ use std::rc::Rc;
 use gloo_worker::{HandlerId, Worker, WorkerScope};
 use wasm_bindgen_futures::spawn_local;
 
+use crate::documents::Source;
 use crate::error::{Error, Result};
-use crate::protocol::{Answer, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
+use crate::protocol::{Answer, DataFile, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
 use crate::session::Session;
 use crate::session::queue::{Queue, Ticket};
+use address::Address;
 use pace::EventLoop;
 
 /// The worker's side of the bridge.
@@ -89,6 +92,12 @@ impl Desk {
             }
             (Request::Info, session) => Ok(Answer::Info(info(session.as_deref()))),
             (_, None) => Err(Error::NoModel),
+            (Request::Corpus(o), Some(session)) => {
+                let open = |file: &DataFile| Ok(Rc::new(Address::open(&file.name, &file.url)?) as Rc<dyn Source>);
+                let files = o.files.iter().map(open).collect::<Result<_>>()?;
+                let mut tell = |event| self.send(page, ticket.id, event);
+                session.corpus(files, &o.options, o.resume, &control, &mut tell).await
+            }
             (request, Some(session)) => {
                 session.answer(request, &control, |event| self.send(page, ticket.id, event)).await
             }

@@ -20,6 +20,8 @@ pub struct Findings {
     pub positions: u64,
     /// Groups that are behind, wanted or not.
     pub groups: u64,
+    /// Batches that are behind of the group after those.
+    pub batches: usize,
     pub layers: BTreeMap<usize, LayerTally>,
     pub studies: Vec<Study>,
 }
@@ -31,7 +33,7 @@ impl Findings {
     pub fn new(plan: Plan, shards: Shards) -> Self {
         let layers = plan.layers.iter().map(|&layer| (layer, LayerTally::new(plan.model.d_mlp))).collect();
         let studies = plan.pairs.iter().map(|&pair| Study::new(pair)).collect();
-        Findings { plan, shards, documents: 0, positions: 0, groups: 0, layers, studies }
+        Findings { plan, shards, documents: 0, positions: 0, groups: 0, batches: 0, layers, studies }
     }
 
     /// Adds another pass's findings, of other shards.

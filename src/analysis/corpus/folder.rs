@@ -116,6 +116,7 @@ pub fn read(read: impl Fn(&str) -> Result<Vec<u8>>) -> Result<(Findings, Vec<Str
         documents,
         positions,
         groups: index.groups,
+        batches: 0,
         layers,
         studies,
     };

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::examples::{Best, Passage};
+use super::examples::{Best, Example, Passage};
 use super::sum::Sum;
 use crate::protocol::HistogramBin;
 
@@ -47,29 +47,40 @@ impl LayerTally {
         self.sums.len()
     }
 
-    /// Takes in a batch's activations, `[rows, d_mlp]`.
+    /// What a batch's activations, `[rows, d_mlp]`, would add.
     #[inline(never)]
-    pub fn observe(&mut self, activations: &[f32], passages: &[Passage<'_>], top: usize) {
-        for first in (0..self.d_mlp()).step_by(TOGETHER) {
-            let width = TOGETHER.min(self.d_mlp() - first);
+    pub fn look(&self, activations: &[f32], passages: &[Passage<'_>], top: usize) -> LayerCounts {
+        let d_mlp = self.d_mlp();
+        let mut all = LayerCounts::default();
+        for first in (0..d_mlp).step_by(TOGETHER) {
+            let width = TOGETHER.min(d_mlp - first);
             let mut counts = Counts::new();
             for passage in passages {
-                counts.look(activations, self.d_mlp(), first, width, passage);
+                counts.look(activations, d_mlp, first, width, passage);
                 for lane in 0..width {
-                    if self.best[first + lane].takes(counts.most[lane], top) {
-                        let at = counts.at[lane] as usize;
-                        let column = &activations[passage.row * self.sums.len() + first + lane..];
-                        let example = passage.example(at, |at| column[at * self.sums.len()]);
-                        self.best[first + lane].offer(example, top, true);
+                    let neuron = first + lane;
+                    if self.best[neuron].takes(counts.most[lane], top) {
+                        let column = &activations[passage.row * d_mlp + neuron..];
+                        let example = passage.example(counts.at[lane] as usize, |at| column[at * d_mlp]);
+                        all.examples.push((neuron, example));
                     }
                 }
             }
-            for lane in 0..width {
-                self.group[first + lane] += counts.sum[lane];
-                self.fired[first + lane] += u64::from(counts.fired[lane]);
-                let bins = &mut self.histogram[(first + lane) * BINS..][..BINS];
-                bins.iter_mut().zip(&counts.bins[lane]).for_each(|(all, new)| *all += u64::from(*new));
-            }
+            all.sums.extend(&counts.sum[..width]);
+            all.fired.extend(&counts.fired[..width]);
+            all.bins.extend(&counts.bins[..width]);
+        }
+        all
+    }
+
+    /// Adds them.
+    pub fn add(&mut self, counts: LayerCounts, top: usize) {
+        self.group.iter_mut().zip(counts.sums).for_each(|(group, sum)| *group += sum);
+        self.fired.iter_mut().zip(counts.fired).for_each(|(all, fired)| *all += u64::from(fired));
+        let bins = self.histogram.iter_mut().zip(counts.bins.as_flattened());
+        bins.for_each(|(all, new)| *all += u64::from(*new));
+        for (neuron, example) in counts.examples {
+            self.best[neuron].offer(example, top, true);
         }
     }
 
@@ -99,6 +110,17 @@ impl LayerTally {
         let group = vec![0.0; sums.len()];
         LayerTally { sums, fired, histogram, best, group }
     }
+}
+
+/// One batch's counts, by neuron. They are added when the batch has come to its end, so that a pass can be stopped at
+/// any moment and has counted whole batches only.
+#[derive(Debug, Default)]
+pub struct LayerCounts {
+    sums: Vec<f64>,
+    fired: Vec<u32>,
+    bins: Vec<[u32; BINS]>,
+    /// Contexts that may be among the highest.
+    examples: Vec<(usize, Example)>,
 }
 
 /// Counts of a few neurons over a batch.

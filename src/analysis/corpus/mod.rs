@@ -59,8 +59,8 @@ impl<'a, E: Engine> Pass<'a, E> {
         self.groups.read_bytes()
     }
 
-    /// Runs the next group of documents; false when there is none. Until it returns, the findings are those of the
-    /// groups before.
+    /// Runs the next group of documents; false when there is none. If it is stopped, the findings are those of whole
+    /// batches, from where another pass can go on.
     ///
     /// # Errors
     /// What is wrong with a file, or from `control`.
@@ -72,8 +72,9 @@ impl<'a, E: Engine> Pass<'a, E> {
         if self.groups.next <= before {
             return Ok(true);
         }
-        for rows in group.batches() {
+        for rows in group.batches().into_iter().skip(self.findings.batches) {
             self.run(rows, control).await?;
+            self.findings.batches += 1;
         }
         self.end(&group);
         Ok(true)
@@ -88,12 +89,13 @@ impl<'a, E: Engine> Pass<'a, E> {
     async fn run(&mut self, rows: &[Row], control: &impl Control) -> Result<()> {
         let prompts: Vec<&[u32]> = rows.iter().map(|row| &row.tokens[..]).collect();
         let passages = passages(rows);
-        let Findings { plan, layers, studies, .. } = &mut self.findings;
+        let Findings { plan, layers, studies, .. } = &self.findings;
         let d_mlp = plan.model.d_mlp;
         let mut columns: Vec<Vec<f32>> = vec![Vec::new(); studies.len()];
+        let mut counts = Vec::new();
         let on_layer = |layer: usize, activations: &[f32]| {
-            if let Some(tally) = layers.get_mut(&layer) {
-                tally.observe(activations, &passages, plan.top);
+            if let Some(tally) = layers.get(&layer) {
+                counts.push((layer, tally.look(activations, &passages, plan.top)));
             }
             for (study, column) in studies.iter().zip(&mut columns).filter(|(study, _)| study.pair.layer == layer) {
                 *column = activations.chunks_exact(d_mlp).map(|row| row[study.pair.neuron]).collect();
@@ -101,14 +103,19 @@ impl<'a, E: Engine> Pass<'a, E> {
         };
         let to_end = !plan.pairs.is_empty();
         let resid = self.engine.neurons(&prompts, &plan.watched(), to_end, control, on_layer).await?;
-        if to_end {
-            let mut tokens: Vec<u32> = plan.pairs.iter().map(|pair| pair.token).collect();
-            tokens.sort_unstable();
-            tokens.dedup();
-            let likeliest = self.engine.likeliest_among(&resid, &tokens, control).await?;
-            for (study, column) in studies.iter_mut().zip(&columns) {
-                study.observe(column, &likeliest, &passages, plan.top);
+        let mut tokens: Vec<u32> = plan.pairs.iter().map(|pair| pair.token).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        let likeliest = if to_end { self.engine.likeliest_among(&resid, &tokens, control).await? } else { Vec::new() };
+        // from here on nothing can stop it: a batch counts whole or not at all
+        let Findings { plan, layers, studies, .. } = &mut self.findings;
+        for (layer, counts) in counts {
+            if let Some(tally) = layers.get_mut(&layer) {
+                tally.add(counts, plan.top);
             }
+        }
+        for (study, column) in studies.iter_mut().zip(&columns) {
+            study.observe(column, &likeliest, &passages, plan.top);
         }
         self.findings.positions += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
         Ok(())
@@ -118,6 +125,7 @@ impl<'a, E: Engine> Pass<'a, E> {
         let findings = &mut self.findings;
         findings.documents += group.documents;
         findings.groups = self.groups.next;
+        findings.batches = 0;
         findings.layers.values_mut().for_each(layer::LayerTally::end_group);
         findings.studies.iter_mut().for_each(study::Study::end_group);
     }

@@ -57,7 +57,7 @@ impl State {
             // a newer load has taken its place, and says so by its own events
             Event::Failed(failure) if is_cancelled(&failure) => Loading::Idle,
             Event::Failed(failure) => Loading::Failed(failure),
-            Event::Generated(_) | Event::Partial(_) => return,
+            Event::Generated(_) | Event::Partial(_) | Event::Corpus(_) => return,
         };
     }
 
@@ -71,7 +71,7 @@ impl State {
             }
             Event::Failed(failure) if is_cancelled(&failure) => writing.stage = WritingStage::Stopped,
             Event::Failed(failure) => writing.stage = WritingStage::Failed(failure),
-            Event::Done(_) | Event::Progress(_) | Event::Partial(_) => {}
+            Event::Done(_) | Event::Progress(_) | Event::Partial(_) | Event::Corpus(_) => {}
         }
     }
 
