@@ -185,6 +185,45 @@ mod tests {
         assert!(n > 5 && joined == text);
     }
 
+    /// Written by pyarrow 26.0.1: `tests/fixtures/README.md`.
+    const PARQUET: [(&str, &[u8]); 6] = [
+        ("plain", include_bytes!("../../tests/fixtures/parquet/plain.parquet")),
+        ("snappy", include_bytes!("../../tests/fixtures/parquet/snappy.parquet")),
+        ("gzip-v2", include_bytes!("../../tests/fixtures/parquet/gzip-v2.parquet")),
+        ("delta-lengths", include_bytes!("../../tests/fixtures/parquet/delta-lengths.parquet")),
+        ("zstd-v2-dictionary", include_bytes!("../../tests/fixtures/parquet/zstd-v2-dictionary.parquet")),
+        ("snappy-dictionary-nulls", include_bytes!("../../tests/fixtures/parquet/snappy-dictionary-nulls.parquet")),
+    ];
+
+    #[test]
+    fn parquet_files_give_their_texts() {
+        let numbered =
+            |i: usize| format!("Document {i}: {}{}", "pear ".repeat(i % 7), if i % 5 == 0 { "é" } else { "" });
+        let numbered: Vec<String> = (0..300).map(numbered).collect();
+        let few = ["an apple", "a pear", "a plum"];
+        let few: Vec<&str> = few.into_iter().cycle().take(225).collect();
+        for (name, bytes) in PARQUET {
+            let texts = texts(&format!("{name}.parquet"), bytes).unwrap();
+            if name.contains("dictionary") {
+                assert_eq!(texts, few, "{name}");
+            } else {
+                assert_eq!(texts, numbered, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_parquet_files_are_refused_or_read_and_never_panic() {
+        for (name, bytes) in PARQUET {
+            for at in (0..bytes.len()).step_by(7) {
+                let mut damaged = bytes.to_vec();
+                damaged[at] ^= 0x55;
+                let _ = texts("a.parquet", damaged);
+            }
+            assert!(texts("a.parquet", &bytes[..bytes.len() - 9]).is_err(), "{name}");
+        }
+    }
+
     #[test]
     fn damaged_files_are_refused_with_a_reason() {
         let cut = gz(&[b'a'; 10_000]);
