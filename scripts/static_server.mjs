@@ -31,24 +31,27 @@ const TYPES = {
   ".woff2": "font/woff2",
 };
 const COMPRESSIBLE = /^(text\/|application\/(json|wasm|x-ndjson|manifest\+json)|image\/svg)/;
-// trunk (up to 16 hex digits) and hash_workers.mjs put a hash into these names: their content never changes.
-const HASHED = /-[0-9a-f]{12,16}[._][^/]*$/;
-const HEADERS = {
+// trunk (up to 16 hex digits), hash_workers.mjs and offline_site.mjs put a hash into these names, or their folder's:
+// their content never changes.
+const HASHED = /(^|[-/])[0-9a-f]{12,16}[._/][^/]*$/;
+const HEADERS = { "X-Content-Type-Options": "nosniff" };
+const ISOLATION = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",
-  "X-Content-Type-Options": "nosniff",
 };
 
 /**
  * Serves `root` under `prefix` ("/" or "/some/sub/path/"); port 0 takes a free one.
  * `onResponse({ path, status, bytes })`, path under `prefix`, is told of each answer and its size on the wire.
+ * Without `isolated` it leaves the isolation headers out, as hosts do that can't be told to send them.
  * Resolves to { url, port, close() }; rejects if the port is taken.
  */
-export async function startServer({ root, port = 0, prefix = "/", onResponse }) {
+export async function startServer({ root, port = 0, prefix = "/", onResponse, isolated = true }) {
   const base = await realpath(root);
   const zipped = new Map(); // "path etag" -> gzipped bytes, so a file is compressed once
   const handle = (req, res) => {
+    for (const [name, value] of Object.entries(isolated ? ISOLATION : {})) res.setHeader(name, value);
     if (onResponse) {
       const path = req.url.startsWith(prefix) ? req.url.slice(prefix.length) : req.url;
       res.once("finish", () => {
@@ -136,7 +139,7 @@ async function answer(req, res, { base, prefix, zipped }) {
     "Content-Type": type,
     ETag: etag,
     // no-cache: keep it, but ask again each time.
-    "Cache-Control": HASHED.test(file) ? "public, max-age=31536000, immutable" : "no-cache",
+    "Cache-Control": HASHED.test(path.relative(base, file)) ? "public, max-age=31536000, immutable" : "no-cache",
     ...(compressible ? { Vary: "Accept-Encoding" } : { "Accept-Ranges": "bytes" }),
   };
   if (req.headers["if-none-match"]?.split(/\s*,\s*/).includes(etag)) {

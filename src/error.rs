@@ -1,5 +1,8 @@
 //! Every way a request can fail, in words that say what happened and what to do.
 
+mod store;
+
+pub use store::StoreError;
 use thiserror::Error;
 
 /// A failure a person can read. `code()` is the stable name that scripts and the page branch on.
@@ -43,6 +46,10 @@ pub enum Error {
     Tokenizer(String),
     #[error("model.safetensors {0}")]
     Weights(String),
+    #[error(
+        "The model can't be held in f16: {value} at element {at} of {name} is beyond 65504, the largest f16. Load it in f32."
+    )]
+    BeyondF16 { value: f32, at: usize, name: String },
     #[error("There is no {what} at that place. Check the address or the folder.")]
     NotThere { what: String },
     #[error("{what} could not be read: {why}")]
@@ -61,6 +68,8 @@ pub enum Error {
     Cancelled,
     #[error("The engine failed: {0}. Please report this with the prompt that caused it.")]
     Engine(#[from] candle_core::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Error {
@@ -82,6 +91,7 @@ impl Error {
             Error::Config(_) => "bad_config",
             Error::Tokenizer(_) => "bad_tokenizer",
             Error::Weights(_) => "bad_weights",
+            Error::BeyondF16 { .. } => "beyond_f16",
             Error::NotThere { .. } => "not_there",
             Error::Read { .. } => "read_failed",
             Error::Unsupported(_) => "unsupported",
@@ -90,8 +100,9 @@ impl Error {
             Error::NoModel => "no_model",
             Error::Cancelled => "cancelled",
             Error::Engine(_) => "engine_failed",
+            Error::Store(error) => error.code(),
         }
     }
 }
 
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -9,6 +9,7 @@ pub mod protocol; // what page and worker say to each other
 pub mod link; // the page's state as text, and back
 pub mod documents; // texts out of files, one after the other
 pub mod analysis; // the questions: predict, logit lens, generate
+pub mod store; // gets models from hubs, keeps them, finds them again
 pub mod session; // a loaded model that answers requests
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli; // the command line

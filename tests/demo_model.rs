@@ -13,14 +13,15 @@ use std::path::PathBuf;
 use measure::judge::Judge;
 use measure::{CLEAN, CORRUPTED, neurons};
 use peartree::model::tokenizer::Prompt;
-use peartree::model::{Model, Tokenizer};
+use peartree::model::{Model, Tokenizer, WeightDtype};
 
 fn read(name: &str) -> Vec<u8> {
     fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("www/demo").join(name)).unwrap()
 }
 
 fn demo() -> Model {
-    Model::from_bytes(&read("config.json"), Some(&read("tokenizer.json")), &read("model.safetensors")).unwrap()
+    let (config, tokenizer, weights) = (read("config.json"), read("tokenizer.json"), read("model.safetensors"));
+    Model::from_bytes(&config, Some(&tokenizer), &weights, WeightDtype::F32).unwrap()
 }
 
 #[test]

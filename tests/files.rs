@@ -2,10 +2,11 @@
 
 mod common;
 
+use candle_core::{DType, Tensor};
 use common::{CONFIG, TOKENIZER, WEIGHTS, ask, model};
 use half::{bf16, f16};
 use peartree::error::{Error, Result};
-use peartree::model::{Model, ModelLoader};
+use peartree::model::{Model, ModelLoader, WeightDtype};
 use peartree::protocol::{Answer, PredictOptions, Prompt, Request};
 use peartree::session::Session;
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ impl Parts {
 }
 
 fn load(file: &[u8]) -> Result<Model> {
-    Model::from_bytes(CONFIG, Some(TOKENIZER), file)
+    Model::from_bytes(CONFIG, Some(TOKENIZER), file, WeightDtype::F32)
 }
 
 /// The message of a file that must be refused.
@@ -115,11 +116,74 @@ fn half_precision_files_are_widened_exactly() {
     }
 }
 
+/// A model's parameters as f32, by name, and the type each is held in.
+fn held(model: &Model) -> Vec<(&'static str, DType, Vec<f32>)> {
+    let (weights, block) = (&model.weights, &model.weights.blocks[1]);
+    let tensors = [
+        ("wte.weight", &weights.wte),
+        ("wpe.weight", &weights.wpe),
+        ("h.1.ln_2.weight", &block.ln_2.weight),
+        ("h.1.attn.c_attn.weight", &block.c_attn.weight),
+        ("h.1.attn.c_attn.bias", &block.c_attn.bias),
+        ("h.1.attn.c_proj.weight", &block.attn_c_proj.weight),
+        ("h.1.mlp.c_fc.weight", &block.c_fc.weight),
+        ("h.1.mlp.c_proj.weight", &block.mlp_c_proj.weight),
+        ("ln_f.bias", &weights.ln_f.bias),
+    ];
+    let values = |tensor: &Tensor| tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    tensors.map(|(name, tensor)| (name, tensor.dtype(), values(tensor))).to_vec()
+}
+
+#[test]
+fn in_f16_matrices_are_rounded_and_vectors_stay_whatever_the_file_holds() {
+    type Narrow = fn(f32) -> Vec<u8>;
+    let forms: [(&str, Narrow); 3] = [
+        ("F32", |x| x.to_le_bytes().to_vec()),
+        ("F16", |x| f16::from_f32(x).to_le_bytes().to_vec()),
+        ("BF16", |x| bf16::from_f32(x).to_le_bytes().to_vec()),
+    ];
+    for (form, narrow) in forms {
+        let file = parts().rewritten(str::to_owned, form, narrow).file();
+        let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F16).unwrap();
+        file.chunks(4097).for_each(|chunk| loader.push(chunk).unwrap());
+        let model = loader.finish().unwrap();
+        assert_eq!(model.weights.dtype(), WeightDtype::F16);
+        for ((name, dtype, ours), (_, _, exact)) in held(&model).into_iter().zip(held(&load(&file).unwrap())) {
+            let is_vector = name.contains("ln_") || name.ends_with("bias");
+            assert_eq!(dtype, if is_vector { DType::F32 } else { DType::F16 }, "{name}");
+            let right: Vec<f32> =
+                exact.iter().map(|&x| if is_vector { x } else { f16::from_f32(x).to_f32() }).collect();
+            assert_eq!(ours, right, "{name} of a file in {form}");
+        }
+    }
+}
+
+#[test]
+fn a_number_beyond_f16_is_refused_in_f16_alone() {
+    let mut parts = parts();
+    let set = |parts: &mut Parts, name: &str, value: f32| {
+        let at = parts.range(name).start + 4 * 7;
+        parts.data[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    };
+    // the first rounds to the largest f16; vectors stay f32
+    set(&mut parts, "h.1.mlp.c_fc.weight", -65519.9);
+    set(&mut parts, "h.1.mlp.c_fc.bias", 1e6);
+    assert!(Model::from_bytes(CONFIG, None, &parts.file(), WeightDtype::F16).is_ok());
+    set(&mut parts, "h.1.mlp.c_fc.weight", -65520.0);
+    assert!(load(&parts.file()).is_ok());
+    let error = Model::from_bytes(CONFIG, None, &parts.file(), WeightDtype::F16).err().unwrap();
+    assert_eq!(error.code(), "beyond_f16");
+    assert!(error.to_string().contains("-65520 at element 7 of h.1.mlp.c_fc.weight"), "{error}");
+    set(&mut parts, "h.1.mlp.c_fc.weight", f32::NAN);
+    let error = Model::from_bytes(CONFIG, None, &parts.file(), WeightDtype::F16).err().unwrap();
+    assert!(error.to_string().contains("holds NaN at element 7"), "{error}");
+}
+
 #[test]
 fn pieces_of_any_size_make_the_same_model() {
     let whole = logits(model());
     for piece in [1 << 10, 4097, 100_003] {
-        let mut loader = ModelLoader::new(CONFIG, Some(TOKENIZER), None).unwrap();
+        let mut loader = ModelLoader::new(CONFIG, Some(TOKENIZER), None, WeightDtype::F32).unwrap();
         WEIGHTS.chunks(piece).for_each(|chunk| loader.push(chunk).unwrap());
         assert_eq!(logits(loader.finish().unwrap()), whole, "pieces of {piece} bytes");
     }
@@ -130,7 +194,7 @@ fn a_truncated_file_is_refused_wherever_it_is_cut() {
     for len in [0, 7, 8, 100, WEIGHTS.len() / 2, WEIGHTS.len() - 1] {
         assert!(refusal(&WEIGHTS[..len]).contains("cut short"), "cut at {len}: {}", refusal(&WEIGHTS[..len]));
         // also when nobody told how long the file should be
-        let mut loader = ModelLoader::new(CONFIG, None, None).unwrap();
+        let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F32).unwrap();
         loader.push(&WEIGHTS[..len]).unwrap();
         let message = loader.finish().err().unwrap().to_string();
         assert!(message.contains("cut short") && message.contains("Get the file again"), "{message}");
@@ -141,7 +205,7 @@ fn a_truncated_file_is_refused_wherever_it_is_cut() {
 fn bytes_past_the_end_are_refused() {
     let longer = [WEIGHTS, b"more"].concat();
     assert!(refusal(&longer).contains("bytes where its header describes"));
-    let mut loader = ModelLoader::new(CONFIG, None, None).unwrap();
+    let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F32).unwrap();
     assert!(loader.push(&longer).unwrap_err().to_string().contains("past its end"));
 }
 
@@ -205,6 +269,15 @@ fn a_tensor_given_twice_is_refused() {
 }
 
 #[test]
+fn a_tensor_under_both_of_its_names_is_refused() {
+    let mut parts = parts();
+    let start = parts.data.len();
+    parts.data.extend([0; 4]);
+    parts.header["transformer.ln_f.bias"] = json!({"dtype": "F32", "shape": [1], "data_offsets": [start, start + 4]});
+    assert!(refusal(&parts.file()).contains("holds ln_f.bias twice"));
+}
+
+#[test]
 fn parameters_in_an_unknown_type_are_refused() {
     let mut parts = parts();
     parts.header["ln_f.bias"]["dtype"] = json!("I32");
@@ -216,9 +289,10 @@ fn parameters_in_an_unknown_type_are_refused() {
 #[test]
 fn a_damaged_tokenizer_is_refused() {
     for file in [&b"{}"[..], b"", b"<html>", &TOKENIZER[..TOKENIZER.len() / 2]] {
-        assert!(matches!(Model::from_bytes(CONFIG, Some(file), WEIGHTS), Err(Error::Tokenizer(_))));
+        assert!(matches!(Model::from_bytes(CONFIG, Some(file), WEIGHTS, WeightDtype::F32), Err(Error::Tokenizer(_))));
     }
     let small = String::from_utf8(CONFIG.to_vec()).unwrap().replace("1257", "1000").replace("1256", "0");
-    let message = Model::from_bytes(small.as_bytes(), Some(TOKENIZER), WEIGHTS).err().unwrap().to_string();
+    let message =
+        Model::from_bytes(small.as_bytes(), Some(TOKENIZER), WEIGHTS, WeightDtype::F32).err().unwrap().to_string();
     assert!(message.contains("id 1256") && message.contains("999"), "{message}");
 }

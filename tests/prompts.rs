@@ -4,7 +4,7 @@ mod common;
 
 use common::{CONFIG, WEIGHTS, ask, session};
 use peartree::error::{Error, Result};
-use peartree::model::Model;
+use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, GenerateOptions, PredictOptions, Prediction, Prompt, Request, Token};
 use peartree::session::Session;
 #[cfg(target_arch = "wasm32")]
@@ -123,7 +123,7 @@ fn a_token_argument_is_one_token_or_explained() {
 
 #[test]
 fn without_a_tokenizer_ids_work_and_text_is_explained() {
-    let session = Session::new("ids only".into(), Model::from_bytes(CONFIG, None, WEIGHTS).unwrap());
+    let session = Session::new("ids only".into(), Model::from_bytes(CONFIG, None, WEIGHTS, WeightDtype::F32).unwrap());
     let prediction = predict(&session, Prompt::Ids(vec![1256, 40]), false).unwrap();
     assert_eq!(prediction.tokens, ["#1256", "#40"]);
     assert!(matches!(predict(&session, text("hello"), false), Err(Error::NoTokenizer)));

@@ -4,14 +4,14 @@ mod common;
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use common::assert_close;
 use peartree::engine::cpu::forward::{self, Hooks};
 use peartree::engine::edit::{Change, Edit, Part, Positions, width};
 use peartree::engine::site::{BlockSite, Site};
 use peartree::engine::{CpuEngine, Engine, SiteSet, Unhurried, complete};
 use peartree::model::weights::parameters;
-use peartree::model::{Config, Weights};
+use peartree::model::{Config, WeightDtype, Weights};
 use proptest::prelude::*;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -39,12 +39,13 @@ impl Lcg {
     }
 }
 
-fn weights(config: &Config, seed: u64) -> Weights {
+fn weights(config: &Config, seed: u64, dtype: WeightDtype) -> Weights {
     let mut rng = Lcg(seed);
     let tensor = |(name, shape): (String, Vec<usize>)| {
         let gain = if name.contains("ln_") && name.ends_with("weight") { 1.0 } else { 0.0 };
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| gain + rng.unit()).collect();
-        (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
+        let held = if dtype.of_parameter(&shape) == WeightDtype::F16 { DType::F16 } else { DType::F32 };
+        (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(held).unwrap())
     };
     let mut tensors: HashMap<_, _> = parameters(config).into_iter().map(tensor).collect();
     Weights::from_tensors(config, &mut tensors).unwrap()
@@ -139,8 +140,10 @@ fn cases() -> ProptestConfig {
 fn any_edits_of_any_sites_end_as_the_hooked_run() {
     let runs = prop::collection::vec(prop::collection::vec(any_edit(7), 0..4), 1..6);
     let mut runner = proptest::test_runner::TestRunner::new(cases());
-    let result = runner.run(&(any::<u64>(), prop::collection::vec(0u32..30, 7), runs), |(seed, ids, runs)| {
-        let (config, weights) = (config(), weights(&config(), seed));
+    let dtypes = prop::sample::select(vec![WeightDtype::F32, WeightDtype::F16]);
+    let inputs = (any::<u64>(), dtypes, prop::collection::vec(0u32..30, 7), runs);
+    let result = runner.run(&inputs, |(seed, dtype, ids, runs)| {
+        let (config, weights) = (config(), weights(&config(), seed, dtype));
         let engine = CpuEngine::new(config.clone(), weights.clone());
         let base = complete(engine.base(&ids, &Unhurried)).unwrap();
         let ends = complete(engine.resume(&base, &runs, &Unhurried)).unwrap();
@@ -175,7 +178,7 @@ fn every_site_is_the_forward_passes() {
             Ok(value)
         }
     }
-    let (config, weights) = (config(), weights(&config(), 5));
+    let (config, weights) = (config(), weights(&config(), 5, WeightDtype::F32));
     let rows: [Vec<u32>; 2] = [(0..9).map(|i| i * 7 % 30).collect(), (0..9).map(|i| i * 11 % 30).collect()];
     let input = Tensor::from_vec(rows.concat(), (2, 9), &Device::Cpu).unwrap();
     let mut all = All(Vec::new());
@@ -207,7 +210,7 @@ fn gradients_are_candles() {
             Ok(changed)
         }
     }
-    let (config, weights) = (config(), weights(&config(), 11));
+    let (config, weights) = (config(), weights(&config(), 11, WeightDtype::F32));
     let ids: Vec<u32> = (0..8).map(|i| i * 13 % 30).collect();
     let input = Tensor::from_slice(&ids, (1, 8), &Device::Cpu).unwrap();
     let mut zeros = Zeros(HashMap::new());

@@ -13,6 +13,8 @@ export interface Progress {
   /** Missing where a server doesn't say. */
   total: number | null;
   unit: "bytes" | "tokens" | "rows" | "runs";
+  /** Of a load: bytes come, another tab is getting them, they are hashed, or they are read from this device. */
+  stage: "computing" | "downloading" | "waiting" | "checking" | "reading";
 }
 
 export interface CallOptions<P = Progress> {
@@ -102,7 +104,81 @@ export interface ModelInfo {
   bos: Token | null;
   has_tokenizer: boolean;
   parameters: number;
+  /** How the matrices are held in memory. */
+  dtype: "f32" | "f16";
+  /** None for the demo model, this site's folders and files. */
+  origin: Origin | null;
 }
+
+/** Where a model came from, exactly enough to get the same one again. */
+export interface Origin {
+  /** The hub, or the folder's address. */
+  host: string;
+  repo: string | null;
+  /** The branch, tag or commit asked for, and the commit that the hub answered with. */
+  revision: string | null;
+  commit: string | null;
+  /** Of `model.safetensors`. */
+  sha256: string;
+  /** Whether the source says the same hash. */
+  attested: boolean;
+}
+
+/** `"demo"`, a hub's id (`"org/name"`, `"org/name@commit"`), an address, `{base: address}` or files. */
+export type ModelArgument = string | { base: string } | File[];
+
+export interface SourceOptions {
+  /** How the matrices are held in memory: `"f32"` if not said. */
+  dtype?: "f32" | "f16";
+  engine?: "cpu";
+  threads?: number;
+  /** Of a hub's model: a branch, a tag or a commit. If not said, what is kept of the model, or else `"main"`. */
+  revision?: string;
+  /** Another hub, as `"https://host"`. */
+  hub?: string;
+  /** For private models. It is sent to the hub only, and kept nowhere. */
+  token?: string;
+}
+
+/** A model before it is loaded. */
+export interface Description {
+  name: string;
+  config: ModelInfo["config"];
+  parameters: number;
+  has_tokenizer: boolean;
+  file_dtype: "f32" | "f16" | "bf16";
+  repo: string | null;
+  commit: string | null;
+  bytes: number;
+  bytes_here: number;
+  kept: boolean;
+  /** What the weights take in memory, and whether they can. */
+  memory: { dtype: "f32" | "f16"; bytes: number; fits: boolean }[];
+  room: Room;
+}
+
+/** The room that the browser gives this site, in bytes. */
+export interface Room { used: number; quota: number | null; persisted: boolean }
+
+export interface KeptModel {
+  key: string;
+  name: string;
+  host: string;
+  repo: string | null;
+  revision: string | null;
+  commit: string | null;
+  file_dtype: "f32" | "f16" | "bf16" | null;
+  bytes: number | null;
+  bytes_here: number;
+  /** False for a download broken off, which loading it again goes on with. */
+  whole: boolean;
+  sha256: string | null;
+  attested: boolean;
+  /** Milliseconds since 1970. */
+  date_ms: number | null;
+}
+
+export interface Kept { models: KeptModel[]; room: Room }
 
 export interface Info {
   version: string;
@@ -125,8 +201,20 @@ export interface PeartreeError extends Error {
 export interface Peartree {
   /** Resolves when the page's first model is loaded. */
   readonly ready: Promise<void>;
-  /** `"demo"`, the address of a folder on this site, or the files `config.json`, `tokenizer.json`, `model.safetensors`. */
-  load(model: "demo" | string | File[], options?: CallOptions & { engine?: "cpu"; dtype?: "f32"; threads?: number }): Promise<ModelInfo>;
+  /**
+   * Loads `config.json`, `tokenizer.json` and `model.safetensors`. What comes from a hub or another site is kept on this
+   * device: the second load asks nobody. Aborted, it keeps what has come, and the next load goes on from there.
+   * The model loaded before answers till then.
+   */
+  load(model: ModelArgument, options?: CallOptions & SourceOptions): Promise<ModelInfo>;
+  /** What a hub's or another site's model is, before it is loaded. */
+  describe(model: ModelArgument, options?: CallOptions & SourceOptions): Promise<Description>;
+  /** Which models this device keeps, whole or in part. */
+  kept(): Promise<Kept>;
+  /** Deletes what is kept under a name or key; resolves to what is kept then. */
+  forget(key: string, options?: CallOptions): Promise<Kept>;
+  /** Hashes a kept model again, by its name or key. One that has changed is deleted, with the code `wrong_hash`. */
+  verify(key: string, options?: CallOptions): Promise<KeptModel>;
   predict(options: CallOptions & { prompt: Prompt; top?: number; noBos?: boolean }): Promise<Prediction>;
   /** `logit(tokens[0]) - logit(tokens[1])` at the last position, along the residual stream. */
   lens(options: CallOptions & { prompt: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }): Promise<Lens>;

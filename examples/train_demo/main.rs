@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Parser;
-use peartree::model::{Config, Model, Tokenizer};
+use peartree::model::{Config, Model, Tokenizer, WeightDtype};
 
 #[derive(Parser)]
 struct Options {
@@ -131,5 +131,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The files as shipped: what was rounded is what is measured.
 fn load(folder: &Path) -> Result<Model, Box<dyn Error>> {
     let read = |name: &str| fs::read(folder.join(name));
-    Ok(Model::from_bytes(&read("config.json")?, Some(&read("tokenizer.json")?), &read("model.safetensors")?)?)
+    let (config, tokenizer, weights) = (read("config.json")?, read("tokenizer.json")?, read("model.safetensors")?);
+    Ok(Model::from_bytes(&config, Some(&tokenizer), &weights, WeightDtype::F32)?)
 }

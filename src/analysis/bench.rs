@@ -110,6 +110,7 @@ async fn table(engine: &CpuEngine, control: &impl Control) -> Result<Bench> {
     let blocks = config.n_layer * (4 * config.d_model * config.d_model + 2 * config.d_model * config.d_mlp);
     let above = (config.n_layer - 1 - layer(config)) * (blocks / config.n_layer);
     let head = config.d_model * config.vocab_size;
+    let bytes = engine.dtype().bytes() as usize;
     let reps = |b| SweepOptions { b, reps: 1 };
     // name, task, units the time is divided by, and a unit's multiply-adds and weights
     let tasks = [
@@ -144,9 +145,14 @@ async fn table(engine: &CpuEngine, control: &impl Control) -> Result<Bench> {
         times.sort_by(f64::total_cmp);
         let ms = times[times.len() / 2] / units.max(1) as f64;
         let per_second = |amount: usize| amount as f64 / ms.max(1e-6) / 1e6;
-        rows.push(BenchRow { task: name, ms, gflops: per_second(2 * multiply_adds), gbytes: per_second(4 * weights) });
+        rows.push(BenchRow {
+            task: name,
+            ms,
+            gflops: per_second(2 * multiply_adds),
+            gbytes: per_second(bytes * weights),
+        });
     }
-    Ok(Bench::Table(BenchTable { threads: cpu::kernels::pool::threads(), rows }))
+    Ok(Bench::Table(BenchTable { threads: cpu::kernels::pool::threads(), dtype: engine.dtype(), rows }))
 }
 
 /// A prompt of ids alone, the same each time.

@@ -8,7 +8,7 @@ use crate::engine::edit::{Change, Edit, Part, Positions};
 use crate::engine::site::{BlockSite, Site};
 use crate::engine::{Activation, Control, Engine, Gradients};
 use crate::error::Result;
-use crate::protocol::{Bulk, Event, Grid, Partial, Patch, PatchSite, Progress, Unit};
+use crate::protocol::{Bulk, Event, Grid, Partial, Patch, PatchSite, Progress, Stage, Unit};
 
 /// Every patch of one kind of site.
 ///
@@ -91,7 +91,8 @@ pub(super) fn exact(first: usize, figures: Vec<f32>) -> Event {
 }
 
 pub(super) fn progress(what: &str, done: usize, total: usize) -> Event {
-    Event::Progress(Progress { what: what.into(), done: done as f64, total: Some(total as f64), unit: Unit::Runs })
+    let (done, total) = (done as f64, Some(total as f64));
+    Event::Progress(Progress { what: what.into(), done, total, unit: Unit::Runs, stage: Stage::Computing })
 }
 
 fn block_site(site: PatchSite) -> BlockSite {

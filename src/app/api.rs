@@ -9,17 +9,16 @@ use js_sys::{Array, Error as JsError, Float32Array, Function, Object, Promise, R
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortSignal, File, Url};
+use web_sys::AbortSignal;
 
-use super::client::{Client, demo, folder};
+use super::client::Client;
+use super::corpora::data_file;
+use super::sources::{HubOptions, source};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
 use crate::protocol::{
-    Answer, Bench, BenchTask, CorpusRequest, DataFile, Event, Failure, Lane, Request, Source, SweepOptions,
+    Answer, Bench, BenchTask, CorpusRequest, Event, Failure, Lane, Request, Source, SweepOptions, WeightDtype,
 };
-
-/// What a model is called that was loaded from files.
-pub const FROM_FILES: &str = "files from this device";
 
 /// The object behind `window.peartree`.
 #[wasm_bindgen]
@@ -57,13 +56,29 @@ impl Peartree {
         self.ready.clone()
     }
 
-    /// Loads `"demo"`, a folder's address on this origin, or an array of `File`s.
+    /// Loads `"demo"`, a hub's id, an address, `{base: address}` or an array of `File`s.
     pub fn load(&self, model: JsValue, options: Option<Object>) -> Promise {
-        let call = Call::new(options);
-        match call.load_options().and_then(|threads| Ok(Source { threads, ..source(&model)? })) {
-            Ok(source) => call.send(&self.client, Some(Lane::Load), Request::Load(source)),
-            Err(failure) => reject(&failure),
-        }
+        self.get(&model, options, |client, call, source| call.send(client, Some(Lane::Load), Request::Load(source)))
+    }
+
+    /// Says what a model is, before it is loaded.
+    pub fn describe(&self, model: JsValue, options: Option<Object>) -> Promise {
+        self.get(&model, options, |client, call, source| call.send(client, None, Request::Describe(source)))
+    }
+
+    /// Which models this device keeps.
+    pub fn kept(&self) -> Promise {
+        Call::new(None).send(&self.client, None, Request::Kept)
+    }
+
+    /// Deletes what is kept under a name or key.
+    pub fn forget(&self, key: String, options: Option<Object>) -> Promise {
+        Call::new(options).send(&self.client, None, Request::Forget { key })
+    }
+
+    /// Hashes a kept model's weights again.
+    pub fn verify(&self, key: String, options: Option<Object>) -> Promise {
+        Call::new(options).send(&self.client, None, Request::Verify { key })
     }
 
     pub fn predict(&self, options: Option<Object>) -> Promise {
@@ -118,6 +133,23 @@ impl Peartree {
     /// What runs here: version, engine, threads, model, memory.
     pub fn info(&self) -> Promise {
         Call::new(None).send(&self.client, None, Request::Info)
+    }
+
+    fn get(
+        &self,
+        model: &JsValue,
+        options: Option<Object>,
+        send: impl FnOnce(&Client, Call, Source) -> Promise,
+    ) -> Promise {
+        let call = Call::new(options);
+        let source = call.load_options().and_then(|(threads, dtype, hub)| {
+            let source = source(model, hub).map_err(|error| Failure::from(&error))?;
+            Ok(Source { threads, dtype, ..source })
+        });
+        match source {
+            Ok(source) => send(&self.client, call, source),
+            Err(failure) => reject(&failure),
+        }
     }
 
     fn ask<O: DeserializeOwned + Serialize>(&self, options: Option<Object>, request: fn(O) -> Request) -> Promise {
@@ -217,26 +249,30 @@ impl Call {
         }
     }
 
-    /// `load`'s own options: two name what there is a single choice of as yet; the third is how many threads.
-    fn load_options(&self) -> Result<Option<u32>, Failure> {
+    /// `load`'s own options: how many threads, which type of weights, and how to ask a hub, if said. Of engines there is
+    /// one as yet.
+    fn load_options(&self) -> Result<(Option<u32>, Option<WeightDtype>, HubOptions), Failure> {
         let read = |name: &str| {
             let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
             (!value.is_undefined()).then_some(value)
         };
-        for (name, only) in [("engine", "cpu"), ("dtype", "f32")] {
-            if read(name).is_some_and(|value| value.as_string().as_deref() != Some(only)) {
-                let message = format!("This version runs models with {name} {only:?} only. Leave {name} out.");
-                return Err(Failure::from(&Error::Unsupported(message)));
-            }
+        let bad = |option, problem: &str| Failure::from(&Error::BadOption { option, problem: problem.into() });
+        if read("engine").is_some_and(|value| value.as_string().as_deref() != Some("cpu")) {
+            let message = "This version runs models with engine \"cpu\" only. Leave engine out.";
+            return Err(Failure::from(&Error::Unsupported(message.into())));
         }
-        let Some(threads) = read("threads") else { return Ok(None) };
-        match threads.as_f64() {
-            Some(threads) if threads.fract() == 0.0 && (1.0..=32.0).contains(&threads) => Ok(Some(threads as u32)),
-            _ => {
-                let problem = "must be a whole number from 1 to 32.".into();
-                Err(Failure::from(&Error::BadOption { option: "threads", problem }))
-            }
-        }
+        let dtype = read("dtype").map(serde_wasm_bindgen::from_value).transpose();
+        let dtype = dtype.map_err(|_| bad("dtype", "must be \"f32\" or \"f16\"."))?;
+        let threads = read("threads").map(|threads| match threads.as_f64() {
+            Some(threads) if threads.fract() == 0.0 && (1.0..=32.0).contains(&threads) => Ok(threads as u32),
+            _ => Err(bad("threads", "must be a whole number from 1 to 32.")),
+        });
+        let text = |name: &'static str| {
+            let text = read(name).map(|value| value.as_string().ok_or_else(|| bad(name, "must be a text.")));
+            text.transpose()
+        };
+        let hub = HubOptions { host: text("hub")?, revision: text("revision")?, token: text("token")? };
+        Ok((threads.transpose()?, dtype, hub))
     }
 
     /// `corpus`'s options, its files' addresses made out.
@@ -339,91 +375,4 @@ fn js_error(failure: &Failure) -> JsValue {
 
 fn reject(failure: &Failure) -> Promise {
     Promise::reject(&js_error(failure))
-}
-
-/// What `load`'s first argument names.
-fn source(model: &JsValue) -> Result<Source, Failure> {
-    if let Some(files) = model.dyn_ref::<Array>() {
-        let files: Vec<File> = files.iter().filter_map(|file| file.dyn_into().ok()).collect();
-        return from_files(&files).map_err(|error| Failure::from(&error));
-    }
-    match model.as_string().as_deref() {
-        Some("demo") => Ok(demo()),
-        Some(url) => from_address(url).map_err(|error| Failure::from(&error)),
-        None => Err(Failure::from(&Error::Unsupported(
-            "load takes \"demo\", a folder's address on this site, or an array of files.".into(),
-        ))),
-    }
-}
-
-/// A folder on the page's own origin.
-///
-/// # Errors
-/// [`Error::Unsupported`] for another origin or a hub's id: nothing is fetched from there as yet.
-pub fn from_address(address: &str) -> Result<Source, Error> {
-    let location = web_sys::window().map(|window| window.location());
-    let (origin, page) = location
-        .and_then(|location| Some((location.origin().ok()?, location.href().ok()?)))
-        .ok_or_else(|| Error::Unsupported("This page has no address of its own.".into()))?;
-    let address = address.trim();
-    let url = Url::new_with_base(address, &page)
-        .map_err(|_| Error::Unsupported(format!("{address:?} is no address. Give a folder on this site.")))?;
-    if address.is_empty() || url.origin() != origin {
-        return Err(Error::Unsupported(format!(
-            "{address:?} is not on this site. Models come from this site's own folders or from files on your disk; \
-             download the files and drop them onto the page."
-        )));
-    }
-    let path = url.pathname();
-    let path = if path.ends_with('/') { path } else { format!("{path}/") };
-    Ok(folder(address, &format!("{origin}{path}")))
-}
-
-/// The three files of a model, picked or dropped, in any order.
-///
-/// # Errors
-/// [`Error::NotThere`] naming the file that is missing.
-pub fn from_files(files: &[File]) -> Result<Source, Error> {
-    let find = |name: &str| files.iter().find(|file| file.name() == name);
-    let address = |file: &File, what: &str| {
-        Url::create_object_url_with_blob(file)
-            .map_err(|_| Error::Read { what: what.into(), why: "the browser gave no access to it.".into() })
-    };
-    let needed = |name: &str| {
-        let file = find(name).ok_or_else(|| Error::NotThere { what: format!("{name} among the files") })?;
-        address(file, name)
-    };
-    let config = needed("config.json")?;
-    let weights = needed("model.safetensors")?;
-    let tokenizer = find("tokenizer.json").map(|file| address(file, "tokenizer.json")).transpose()?;
-    Ok(Source { name: FROM_FILES.into(), config, tokenizer, weights, threads: None })
-}
-
-/// Corpora that are part of the site: what they are called, and their files.
-pub const CORPORA: [(&str, &str); 2] = [("demo", "./corpora/demo.jsonl.gz"), ("english", "./corpora/english.jsonl.gz")];
-
-/// A file of documents: a `File`, the name of a corpus of the site's, or an address on this origin.
-pub fn data_file(data: &JsValue) -> Result<DataFile, Failure> {
-    let file = |name: String, url: String| DataFile { name, url };
-    if let Some(dropped) = data.dyn_ref::<File>() {
-        let url = Url::create_object_url_with_blob(dropped).map_err(|_| {
-            Failure::from(&Error::Read { what: dropped.name(), why: "the browser gave no access.".into() })
-        })?;
-        return Ok(file(dropped.name(), url));
-    }
-    let address = data.as_string().unwrap_or_default();
-    let address = CORPORA.iter().find(|(name, _)| *name == address).map_or(&address[..], |(_, url)| url);
-    let location = web_sys::window().map(|window| window.location());
-    let here = location.and_then(|location| Some((location.origin().ok()?, location.href().ok()?)));
-    let url =
-        here.and_then(|(origin, page)| Url::new_with_base(address, &page).ok().filter(|url| url.origin() == origin));
-    match url {
-        Some(url) if !address.is_empty() => {
-            let path = url.pathname();
-            Ok(file(path.rsplit('/').next().unwrap_or_default().to_owned(), url.href()))
-        }
-        _ => Err(Failure::from(&Error::Unsupported(
-            "data takes \"demo\", \"english\", an address on this site, a File, or an array of these.".into(),
-        ))),
-    }
 }

@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use gloo_worker::{Spawnable, WorkerBridge};
 use js_sys::{Reflect, WebAssembly};
-use wasm_bindgen::JsCast;
-use web_sys::HtmlMetaElement;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::StorageManager;
 
-use crate::protocol::{Answer, Event, FromWorker, Lane, ModelInfo, Request, RequestId, Source, ToWorker};
+use super::site;
+use crate::protocol::{Answer, Event, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker};
 use crate::worker::{PeartreeWorker, codec::Transferring};
 
 type Listener = Box<dyn FnMut(Event)>;
@@ -56,6 +57,9 @@ impl Client {
     pub fn ask(&self, lane: Option<Lane>, mut request: Request, on_event: impl FnMut(Event) + 'static) -> RequestId {
         if let Request::Load(source) = &mut request {
             source.threads.get_or_insert_with(threads);
+            if !matches!(source.place, Place::Files { .. }) {
+                ask_to_persist();
+            }
         }
         let id = self.0.next.get();
         self.0.next.set(id.wrapping_add(1));
@@ -106,40 +110,61 @@ const RELAXED_SIMD: [u8; 36] = [
 /// share memory and the browser knows the instructions; there it is used for a single thread too, so that the number
 /// of threads never changes a bit of a result.
 fn loader() -> String {
-    let is_isolated = Reflect::get(&js_sys::global(), &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy());
-    let is_known = WebAssembly::validate(&js_sys::Uint8Array::from(&RELAXED_SIMD[..])).unwrap_or(false);
-    let with_threads = if is_isolated && is_known { named("worker-threads") } else { None };
-    with_threads.or_else(|| named("worker")).unwrap_or_else(|| "./worker_loader.js".to_owned())
+    let with_threads = if is_isolated() && knows_relaxed_simd() { site::named("worker-threads") } else { None };
+    with_threads.or_else(|| site::named("worker")).unwrap_or_else(|| "./worker_loader.js".to_owned())
 }
 
-/// What the build wrote into the page's head: scripts' names, which carry a hash.
-fn named(meta: &str) -> Option<String> {
-    let document = web_sys::window()?.document()?;
-    let element = document.query_selector(&format!("meta[name={meta}]")).ok()??;
-    Some(element.dyn_into::<HtmlMetaElement>().ok()?.content())
+/// Whether the page may share memory.
+pub fn is_isolated() -> bool {
+    Reflect::get(&js_sys::global(), &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy())
 }
 
-/// As many threads as the page's address asks for (`?threads=2`), or one a core.
+/// Whether the browser knows the instructions of the worker with threads.
+pub fn knows_relaxed_simd() -> bool {
+    WebAssembly::validate(&js_sys::Uint8Array::from(&RELAXED_SIMD[..])).unwrap_or(false)
+}
+
+/// As many threads as the page's address asks for, or one a core.
 fn threads() -> u32 {
-    let Some(window) = web_sys::window() else { return 1 };
-    let search = window.location().search().unwrap_or_default();
-    let asked = search.trim_start_matches('?').split('&').find_map(|part| part.strip_prefix("threads=")?.parse().ok());
-    let cores = window.navigator().hardware_concurrency() as u32;
-    asked.map_or_else(|| cores.clamp(1, MOST_THREADS), |asked: u32| asked.clamp(1, MOST_ASKED))
+    let cores = web_sys::window().map_or(1, |window| window.navigator().hardware_concurrency() as u32);
+    asked_threads().unwrap_or(cores.clamp(1, MOST_THREADS))
+}
+
+/// How many threads the page's address asks for: `?threads=2`.
+pub fn asked_threads() -> Option<u32> {
+    Some(site::asked("threads")?.parse::<u32>().ok()?.clamp(1, MOST_ASKED))
+}
+
+/// Asks the browser not to clear what is kept when room gets scarce. Only a page can ask, not its worker; the answer
+/// changes nothing here, and the list of kept models says it.
+fn ask_to_persist() {
+    let Some(window) = web_sys::window() else { return };
+    // missing where the page isn't secure
+    let storage = Reflect::get(&window.navigator(), &"storage".into()).ok().filter(JsValue::is_object);
+    let Some(storage) = storage.map(JsCast::unchecked_into::<StorageManager>) else { return };
+    wasm_bindgen_futures::spawn_local(async move {
+        if let Ok(promise) = storage.persist() {
+            let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+        }
+    });
 }
 
 /// The demo model, which is part of the site.
 pub fn demo() -> Source {
-    folder("demo", "./demo/")
+    // under its hash, or another version's
+    folder("demo", &site::named("demo").unwrap_or_else(|| "./demo/".to_owned()))
 }
 
 /// The model in a folder; `url` ends with a slash.
 pub fn folder(name: &str, url: &str) -> Source {
     Source {
         name: name.to_owned(),
-        config: format!("{url}config.json"),
-        tokenizer: Some(format!("{url}tokenizer.json")),
-        weights: format!("{url}model.safetensors"),
+        place: Place::Files {
+            config: format!("{url}config.json"),
+            tokenizer: Some(format!("{url}tokenizer.json")),
+            weights: format!("{url}model.safetensors"),
+        },
         threads: None,
+        dtype: None,
     }
 }

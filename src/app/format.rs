@@ -1,5 +1,7 @@
 //! Numbers and names as the page writes them: a real minus, thin spaces, the same places everywhere.
 
+use crate::model::WeightDtype;
+
 /// A no-break space as narrow as type sets between a number and its unit.
 const THIN: &str = "\u{202f}";
 
@@ -72,11 +74,36 @@ pub fn rough(value: u64) -> String {
     }
 }
 
-/// `1.4 MB`.
+/// `1.4 MB`, `548 MB`, `3.25 GB`.
 pub fn bytes(value: f64) -> String {
     match value {
         v if v < 1e6 => format!("{:.0}{THIN}kB", v / 1e3),
-        v => format!("{:.1}{THIN}MB", v / 1e6),
+        v if v < 1e8 => format!("{:.1}{THIN}MB", v / 1e6),
+        v if v < 1e9 => format!("{:.0}{THIN}MB", v / 1e6),
+        v if v < 1e11 => format!("{:.2}{THIN}GB", v / 1e9),
+        v => format!("{:.0}{THIN}GB", v / 1e9),
+    }
+}
+
+/// `40 s`, `2 min 40 s`, `1 h 05 min`.
+pub fn duration(seconds: f64) -> String {
+    let seconds = seconds.ceil() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}{THIN}s"),
+        (0, min, s) => format!("{min}{THIN}min {s}{THIN}s"),
+        (h, min, _) => format!("{h}{THIN}h {min:02}{THIN}min"),
+    }
+}
+
+/// Enough of a commit's name to tell it from others.
+pub fn commit(sha: &str) -> &str {
+    sha.get(..8).unwrap_or(sha)
+}
+
+pub fn dtype(dtype: WeightDtype) -> &'static str {
+    match dtype {
+        WeightDtype::F32 => "f32",
+        WeightDtype::F16 => "f16",
     }
 }
 

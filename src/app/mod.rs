@@ -4,10 +4,14 @@
 pub mod api;
 pub mod charts;
 pub mod client;
+pub mod corpora;
 pub mod format;
 pub mod history;
+pub mod offline;
 pub mod presets;
 pub mod requests;
+pub mod site;
+pub mod sources;
 pub mod state;
 pub mod views;
 pub mod widgets;
@@ -64,8 +68,9 @@ pub fn App(props: &Props) -> Html {
         <ContextProvider<Here> context={here}>
         <Masthead />
         <main>
-            <LinkNotice client={client.clone()} opened={state.opened.clone()} dispatch={dispatch.clone()} />
-            <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} dispatch={dispatch.clone()} />
+            <LinkNotice client={client.clone()} opened={state.opened.clone()} models={state.models.clone()} dispatch={dispatch.clone()} />
+            <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} models={state.models.clone()}
+                dispatch={dispatch.clone()} />
             if bench::is_wanted() {
                 <BenchFigure client={client.clone()} ready={state.model.is_some()} />
             }
@@ -90,7 +95,7 @@ pub fn App(props: &Props) -> Html {
             <Generate client={client.clone()} asks={state.generation_prompt()} ready={state.model.is_some()}
                 writing={state.writing.clone()} {dispatch} />
         </main>
-        <Foot />
+        <Foot is_at_ease={state.prediction.value.is_some()} />
         </ContextProvider<Here>>
     }
 }

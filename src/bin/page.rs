@@ -2,9 +2,10 @@
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
-    use peartree::app::{App, Props, api, client::Client};
+    use peartree::app::{App, Props, api, client::Client, offline};
 
     console_error_panic_hook::set_once();
+    offline::hold_version();
     let client = Client::spawn();
     api::install(client.clone());
     // drawn in a task of its own, so that neither is long

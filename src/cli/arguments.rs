@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::corpus::{CorpusArguments, MergeArguments};
 use super::documents;
 use crate::error::{Error, Result};
+use crate::model::WeightDtype;
 use crate::protocol::{
     AttributeOptions, BenchTask, EditOptions, GenerateOptions, LayerArgument, LensOptions, NeuronsOptions,
     PatchOptions, PatchSite, PredictOptions, Prompt, Request, TokenArgument,
@@ -30,7 +31,7 @@ pub struct ModelArguments {
     /// Where the model runs
     #[arg(long, global = true, value_enum, default_value = "cpu")]
     pub engine: EngineName,
-    /// How weights are held in memory
+    /// How weights are held in memory; f16 takes half of f32 and rounds them
     #[arg(long, global = true, value_enum, default_value = "f32")]
     pub dtype: DtypeName,
     /// Threads to compute with [default: all cores]
@@ -52,6 +53,16 @@ pub enum EngineName {
 #[derive(Clone, Copy, ValueEnum)]
 pub enum DtypeName {
     F32,
+    F16,
+}
+
+impl From<DtypeName> for WeightDtype {
+    fn from(name: DtypeName) -> Self {
+        match name {
+            DtypeName::F32 => WeightDtype::F32,
+            DtypeName::F16 => WeightDtype::F16,
+        }
+    }
 }
 
 #[derive(Subcommand)]

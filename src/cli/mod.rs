@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result};
-use crate::model::{Model, ModelLoader};
+use crate::model::{Model, ModelLoader, WeightDtype};
 use crate::protocol::{Answer, Event, Request};
 use crate::session::Session;
 use arguments::{Arguments, Command, ModelArguments};
@@ -81,12 +81,12 @@ fn use_threads(threads: usize) -> Result<()> {
 
 fn load(arguments: &ModelArguments, demo: &Demo) -> Result<Model> {
     match &arguments.model {
-        None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights),
-        Some(folder) => load_folder(folder),
+        None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights, arguments.dtype.into()),
+        Some(folder) => load_folder(folder, arguments.dtype.into()),
     }
 }
 
-fn load_folder(folder: &Path) -> Result<Model> {
+fn load_folder(folder: &Path, dtype: WeightDtype) -> Result<Model> {
     let config = read_file(&folder.join("config.json"))?;
     let tokenizer_path = folder.join("tokenizer.json");
     let tokenizer = if tokenizer_path.exists() { Some(read_file(&tokenizer_path)?) } else { None };
@@ -94,7 +94,7 @@ fn load_folder(folder: &Path) -> Result<Model> {
     let mut file = File::open(&path).map_err(|e| unreadable(&path, &e))?;
     let bytes = file.metadata().map_err(|e| unreadable(&path, &e))?.len();
     let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", bytes);
-    let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), Some(bytes))?;
+    let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), Some(bytes), dtype)?;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let read = file.read(&mut chunk).map_err(|e| unreadable(&path, &e))?;

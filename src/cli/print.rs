@@ -105,7 +105,15 @@ fn outcomes(edited: &Edited) -> String {
 }
 
 fn benchmark(table: &BenchTable) -> String {
-    let head = format!("{:12} {:>10} {:>9} {:>9}   {} threads", "task", "ms", "GFLOP/s", "GB/s", table.threads);
+    let head = format!(
+        "{:12} {:>10} {:>9} {:>9}   {} threads, weights in {}",
+        "task",
+        "ms",
+        "GFLOP/s",
+        "GB/s",
+        table.threads,
+        table.dtype.name()
+    );
     let row = |row: &BenchRow| format!("{:12} {:10.2} {:9.1} {:9.1}", row.task, row.ms, row.gflops, row.gbytes);
     std::iter::once(head).chain(table.rows.iter().map(row)).collect::<Vec<_>>().join("\n")
 }

@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use crate::engine::edit::EditText;
 use crate::model::Config;
+use crate::protocol::{is_commit, is_repo_id};
 use escape::{escape, unescape};
 pub use refusal::Refusal;
 pub use words::{LensShown, Order, View};
@@ -62,10 +63,34 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Model {
     Demo,
+    /// A hub's repository, `org/name` or `org/name@commit`. On which hub, the reader's page says.
+    Hub {
+        repo: String,
+        commit: Option<String>,
+    },
     /// A folder of the site, as it was typed.
     Folder(String),
     /// Files of somebody's device, which no link can carry.
     Files,
+}
+
+impl Model {
+    /// Whether a loaded model is the one that a link names; without a commit, any will do.
+    pub fn is(&self, loaded: &Model) -> bool {
+        match (self, loaded) {
+            (Model::Hub { repo, commit: None }, Model::Hub { repo: other, .. }) => repo == other,
+            (named, loaded) => named == loaded,
+        }
+    }
+
+    /// Reads what is neither the demo nor files.
+    fn read(text: &str) -> Model {
+        let (repo, commit) = text.split_once('@').map_or((text, None), |(repo, commit)| (repo, Some(commit)));
+        if is_repo_id(repo) && commit.is_none_or(is_commit) {
+            return Model::Hub { repo: repo.to_owned(), commit: commit.map(str::to_owned) };
+        }
+        Model::Folder(text.to_owned())
+    }
 }
 
 /// An edit and its switch.
@@ -127,6 +152,8 @@ impl Link {
         };
         match &self.model {
             Model::Demo => {}
+            Model::Hub { repo, commit: None } => say("m", repo),
+            Model::Hub { repo, commit: Some(commit) } => say("m", &format!("{repo}@{commit}")),
             Model::Folder(address) if address.chars().count() <= MAX_MODEL => say("m", address),
             Model::Folder(_) | Model::Files => say("m", "files"),
         }
@@ -219,7 +246,7 @@ impl Link {
                 self.model = match at_most(value, MAX_MODEL, what)?.as_str() {
                     "demo" | "" => Model::Demo,
                     "files" => Model::Files,
-                    address => Model::Folder(address.to_owned()),
+                    text => Model::read(text),
                 }
             }
             "p" => self.prompt = at_most(value, MAX_PROMPT, what)?,

@@ -146,7 +146,7 @@ fn a_link() -> impl Strategy<Value = Link> {
         Just(Model::Files),
         "[a-z./%& ]{1,20}".prop_map(|name| match name.as_str() {
             "demo" | "files" => Model::Demo,
-            _ => Model::Folder(name),
+            _ => Model::read(&name),
         })
     ];
     let word = |n: usize| 0..n;

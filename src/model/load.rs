@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
-use super::safetensors::{Dtype, Header, TensorInfo, Widener, header_bytes};
-use super::weights::{canonical, parameters};
+use super::convert::Converter;
+use super::safetensors::{Dtype, Header, TensorInfo, header_bytes};
+use super::weights::{WeightDtype, canonical, parameters};
 use super::{Config, Tokenizer, Vocabulary, Weights};
 use crate::error::{Error, Result};
 
@@ -24,8 +25,13 @@ impl Model {
     ///
     /// # Errors
     /// What [`ModelLoader`] finds wrong with them.
-    pub fn from_bytes(config_json: &[u8], tokenizer_json: Option<&[u8]>, safetensors: &[u8]) -> Result<Self> {
-        let mut loader = ModelLoader::new(config_json, tokenizer_json, Some(safetensors.len() as u64))?;
+    pub fn from_bytes(
+        config_json: &[u8],
+        tokenizer_json: Option<&[u8]>,
+        safetensors: &[u8],
+        dtype: WeightDtype,
+    ) -> Result<Self> {
+        let mut loader = ModelLoader::new(config_json, tokenizer_json, Some(safetensors.len() as u64), dtype)?;
         loader.push(safetensors)?;
         loader.finish()
     }
@@ -39,6 +45,7 @@ pub struct ModelLoader {
     tensors: HashMap<String, Tensor>,
     /// Length of the whole file, if the source told.
     file_bytes: Option<u64>,
+    dtype: WeightDtype,
 }
 
 enum Stage {
@@ -50,42 +57,56 @@ enum Stage {
 /// Where in the tensors the stream stands.
 struct Reading {
     header: Header,
+    /// How each of the model's parameters is held, by canonical name.
+    parameters: HashMap<String, WeightDtype>,
     next: usize,
     /// Bytes of tensor `next` still to come.
     left: u64,
-    /// The values of tensor `next`; none while a tensor is skipped.
-    widener: Option<Widener>,
+    /// What tensor `next` becomes; nothing while one is skipped.
+    converter: Option<Box<Converter>>,
 }
 
 impl ModelLoader {
-    /// From the two small files; `tokenizer_json` may be missing, then the model reads ids only.
+    /// From the two small files; `tokenizer_json` may be missing, then the model reads ids only. The weights' file may
+    /// hold any type that the hub's do; in memory they have type `dtype`.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Tokenizer`].
-    pub fn new(config_json: &[u8], tokenizer_json: Option<&[u8]>, file_bytes: Option<u64>) -> Result<Self> {
+    pub fn new(
+        config_json: &[u8],
+        tokenizer_json: Option<&[u8]>,
+        file_bytes: Option<u64>,
+        dtype: WeightDtype,
+    ) -> Result<Self> {
         let config = Config::from_json(config_json)?;
         let tokenizer = tokenizer_json.map(|json| Tokenizer::from_json(json, &config)).transpose()?;
         let vocabulary = Vocabulary::new(tokenizer, &config);
-        Ok(ModelLoader { config, vocabulary, stage: Stage::Head(Vec::new()), tensors: HashMap::new(), file_bytes })
+        Ok(ModelLoader {
+            config,
+            vocabulary,
+            stage: Stage::Head(Vec::new()),
+            tensors: HashMap::new(),
+            file_bytes,
+            dtype,
+        })
     }
 
     /// Takes the next bytes of `model.safetensors`.
     ///
     /// # Errors
-    /// [`Error::Weights`] as soon as the file is seen to be damaged or another model's.
+    /// [`Error::Weights`] as soon as the file is seen to be damaged or another model's, [`Error::BeyondF16`] where f16
+    /// can't hold it.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
         if let Stage::Head(head) = &mut self.stage {
             let Some(header) = take_header(head, &mut bytes)? else { return Ok(()) };
             let whole_bytes = head.len() as u64 + header.data_bytes;
             self.check_header(&header, whole_bytes)?;
-            self.stage = Stage::Tensors(Reading::new(header)?);
+            let held = |(name, shape): (String, Vec<usize>)| (name, self.dtype.of_parameter(&shape));
+            let parameters = parameters(&self.config).into_iter().map(held).collect();
+            self.stage = Stage::Tensors(Reading::new(header, parameters)?);
         }
         if let Stage::Tensors(reading) = &mut self.stage {
-            while let Some((info, values)) = reading.read(&mut bytes)? {
-                if let Some(values) = values {
-                    self.tensors.insert(canonical(&info.name).to_owned(), tensor(&info, values)?);
-                }
-            }
+            reading.read(&mut bytes, &mut self.tensors)?;
             if !bytes.is_empty() {
                 return Err(Error::Weights(format!("goes on {} bytes past its end. Get the file again.", bytes.len())));
             }
@@ -112,8 +133,16 @@ impl ModelLoader {
     }
 
     /// Refuses another model's file, or a file of the wrong length, before its data is read.
-    fn check_header(&self, header: &Header, whole_bytes: u64) -> Result<()> {
-        let found: HashMap<&str, &TensorInfo> = header.tensors.iter().map(|t| (canonical(&t.name), t)).collect();
+    pub fn check_header(&self, header: &Header, whole_bytes: u64) -> Result<()> {
+        let mut found: HashMap<&str, &TensorInfo> = HashMap::new();
+        for info in &header.tensors {
+            if found.insert(canonical(&info.name), info).is_some() {
+                return Err(Error::Weights(format!(
+                    "holds {} twice, with and without \"transformer.\" in front. Get the file again.",
+                    canonical(&info.name)
+                )));
+            }
+        }
         for (name, shape) in parameters(&self.config) {
             let info = found.get(name.as_str()).ok_or_else(|| {
                 Error::Weights(format!("lacks the tensor {name} that config.json asks for. Is it this model's file?"))
@@ -155,54 +184,41 @@ fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>> 
 }
 
 impl Reading {
-    fn new(header: Header) -> Result<Self> {
-        let mut reading = Reading { header, next: 0, left: 0, widener: None };
-        reading.open();
+    fn new(header: Header, parameters: HashMap<String, WeightDtype>) -> Result<Self> {
+        let mut reading = Reading { header, parameters, next: 0, left: 0, converter: None };
+        reading.open()?;
         Ok(reading)
     }
 
-    /// Prepares tensor `next`.
-    fn open(&mut self) {
-        let Some(info) = self.header.tensors.get(self.next) else { return };
+    /// Prepares tensor `next`. What is no parameter is skipped: the mask buffers `h.N.attn.bias`, and `lm_head.weight`,
+    /// which is `wte`.
+    fn open(&mut self) -> Result<()> {
+        let Some(info) = self.header.tensors.get(self.next) else { return Ok(()) };
         self.left = info.end - info.start;
-        let elements = info.shape.iter().product();
-        self.widener = is_parameter(&info.name).then(|| Widener::new(info.dtype, elements));
+        let dtype = self.parameters.get(canonical(&info.name));
+        self.converter = dtype.map(|&dtype| Converter::new(info.clone(), dtype).map(Box::new)).transpose()?;
+        Ok(())
     }
 
-    /// Takes bytes for the current tensor; gives it, with its values unless it is skipped, once it is whole.
-    #[allow(clippy::type_complexity)]
-    fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<(TensorInfo, Option<Vec<f32>>)>> {
-        let Some(info) = self.header.tensors.get(self.next) else { return Ok(None) };
-        let take = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
-        let (used, rest) = bytes.split_at(take);
-        if let Some(widener) = &mut self.widener {
-            widener.push(used);
+    /// Takes bytes for as many tensors as they are enough for; those that are whole go into `tensors`.
+    fn read(&mut self, bytes: &mut &[u8], tensors: &mut HashMap<String, Tensor>) -> Result<()> {
+        while let Some(info) = self.header.tensors.get(self.next) {
+            let take = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+            let (used, rest) = bytes.split_at(take);
+            if let Some(converter) = &mut self.converter {
+                converter.push(used)?;
+            }
+            *bytes = rest;
+            self.left -= take as u64;
+            if self.left > 0 {
+                break;
+            }
+            if let Some(converter) = self.converter.take() {
+                tensors.insert(canonical(&info.name).to_owned(), converter.finish()?);
+            }
+            self.next += 1;
+            self.open()?;
         }
-        *bytes = rest;
-        self.left -= take as u64;
-        if self.left > 0 {
-            return Ok(None);
-        }
-        let done = (info.clone(), self.widener.take().map(|widener| widener.values));
-        self.next += 1;
-        self.open();
-        Ok(Some(done))
+        Ok(())
     }
-}
-
-/// Everything else in a hub's file is skipped: the mask buffers `h.N.attn.bias`, and `lm_head.weight`, which is `wte`.
-fn is_parameter(name: &str) -> bool {
-    let name = canonical(name);
-    let buffer = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
-    !buffer && (name.starts_with("h.") || ["wte.", "wpe.", "ln_f."].iter().any(|start| name.starts_with(start)))
-}
-
-fn tensor(info: &TensorInfo, values: Vec<f32>) -> Result<Tensor> {
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        return Err(Error::Weights(format!(
-            "holds {} at element {at} of {}; a model with such weights computes nothing. Get the file again.",
-            values[at], info.name
-        )));
-    }
-    Ok(Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)?)
 }

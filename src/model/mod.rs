@@ -1,6 +1,8 @@
 //! What a GPT-2 is: its shape, its tokenizer, its weights and the file they lie in.
 
 pub mod config;
+mod convert;
+pub mod f16_bits;
 pub mod load;
 pub mod safetensors;
 pub mod tokenizer;
@@ -9,4 +11,4 @@ pub mod weights;
 pub use config::Config;
 pub use load::{Model, ModelLoader};
 pub use tokenizer::{Tokenizer, Vocabulary};
-pub use weights::Weights;
+pub use weights::{WeightDtype, Weights};

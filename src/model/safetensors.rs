@@ -3,7 +3,6 @@
 //! Our own reader rather than the crate's, whose offsets are `usize`: wasm's 32 bits can't describe GPT-2 XL's 6.43 GB.
 //! Nothing here holds more of the file than the tensor being filled.
 
-use half::{bf16, f16};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
@@ -160,50 +159,5 @@ impl<'de> Deserialize<'de> for Entries {
             }
         }
         deserializer.deserialize_map(Walk)
-    }
-}
-
-/// Turns little-endian bytes, cut anywhere, into `f32`.
-pub struct Widener {
-    dtype: Dtype,
-    /// The bytes of an element that was cut in two.
-    rest: Vec<u8>,
-    pub values: Vec<f32>,
-}
-
-impl Widener {
-    /// For a tensor of `elements` values.
-    pub fn new(dtype: Dtype, elements: usize) -> Self {
-        Widener { dtype, rest: Vec::with_capacity(8), values: Vec::with_capacity(elements) }
-    }
-
-    /// Takes the next bytes of the tensor.
-    pub fn push(&mut self, mut bytes: &[u8]) {
-        let size = self.dtype.size() as usize;
-        if !self.rest.is_empty() {
-            let missing = (size - self.rest.len()).min(bytes.len());
-            self.rest.extend_from_slice(&bytes[..missing]);
-            bytes = &bytes[missing..];
-            if self.rest.len() == size {
-                let whole = std::mem::take(&mut self.rest);
-                self.widen(&whole);
-            }
-        }
-        let whole = bytes.len() / size * size;
-        self.widen(&bytes[..whole]);
-        self.rest.extend_from_slice(&bytes[whole..]);
-    }
-
-    fn widen(&mut self, bytes: &[u8]) {
-        match self.dtype {
-            Dtype::F32 => {
-                self.values.extend(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)));
-            }
-            Dtype::F16 => self.values.extend(bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32())),
-            Dtype::Bf16 => {
-                self.values.extend(bytes.as_chunks::<2>().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()));
-            }
-            Dtype::Other(_) => {} // never a parameter: `WeightsFile` skips such tensors
-        }
     }
 }

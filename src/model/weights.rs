@@ -2,12 +2,47 @@
 
 use std::collections::HashMap;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::error::{Error, Result};
 
-/// All parameters, f32. The unembedding is `wte` again (tied).
+/// How a model's matrices are held in memory; its vectors (LayerNorms and biases) are f32 always, and so is what is
+/// computed with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightDtype {
+    #[default]
+    F32,
+    /// Half the memory. A file's numbers are rounded to the nearest f16.
+    F16,
+}
+
+impl WeightDtype {
+    /// Bytes a number takes.
+    pub fn bytes(self) -> u64 {
+        match self {
+            WeightDtype::F32 => 4,
+            WeightDtype::F16 => 2,
+        }
+    }
+
+    /// As people and options write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            WeightDtype::F32 => "f32",
+            WeightDtype::F16 => "f16",
+        }
+    }
+
+    /// How a parameter of this shape is held in a model of this type.
+    pub fn of_parameter(self, shape: &[usize]) -> Self {
+        if shape.len() == 1 { WeightDtype::F32 } else { self }
+    }
+}
+
+/// All parameters, matrices in the type the model was loaded with, the rest f32. The unembedding is `wte` again (tied).
 #[derive(Debug, Clone)]
 pub struct Weights {
     /// Token embedding, `[vocab, d_model]`.
@@ -79,6 +114,11 @@ pub fn parameters(config: &Config) -> Vec<(String, Vec<usize>)> {
 }
 
 impl Weights {
+    /// How the matrices are held.
+    pub fn dtype(&self) -> WeightDtype {
+        if self.wte.dtype() == DType::F16 { WeightDtype::F16 } else { WeightDtype::F32 }
+    }
+
     /// Takes the model's tensors, named as [`parameters`] names them, out of `tensors`.
     ///
     /// # Errors

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Bulk;
+use super::{Bulk, Origin};
 use crate::engine::TopToken;
 use crate::error::Error;
-use crate::model::Config;
+use crate::model::{Config, WeightDtype};
 
 /// A failure as it crosses to the page: a stable code and a sentence for the person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,10 @@ pub struct ModelInfo {
     pub bos: Option<Token>,
     pub has_tokenizer: bool,
     pub parameters: u64,
+    /// How the matrices are held in memory.
+    pub dtype: WeightDtype,
+    /// None for the demo model, this site's folders and files.
+    pub origin: Option<Origin>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

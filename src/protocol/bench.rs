@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Bulk;
+use crate::model::WeightDtype;
 
 /// One task; ids only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,8 @@ pub struct Timed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BenchTable {
     pub threads: usize,
+    /// How the matrices are held.
+    pub dtype: WeightDtype,
     pub rows: Vec<BenchRow>,
 }
 

@@ -15,6 +15,9 @@ impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Answer::Loaded(answer) => answer.serialize(serializer),
+            Answer::Described(answer) => answer.serialize(serializer),
+            Answer::Kept(answer) | Answer::Forgotten(answer) => answer.serialize(serializer),
+            Answer::Verified(answer) => answer.serialize(serializer),
             Answer::Prediction(answer) => answer.serialize(serializer),
             Answer::Lens(answer) => answer.serialize(serializer),
             Answer::LensTable(answer) => answer.serialize(serializer),

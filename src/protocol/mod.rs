@@ -8,15 +8,18 @@ mod bench;
 mod bulk;
 mod corpus;
 pub mod json;
+mod models;
 mod options;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::WeightDtype;
 pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;
 pub use bulk::*;
 pub use corpus::*;
+pub use models::*;
 pub use options::*;
 
 /// Numbers a request, so that events and cancellations find it.
@@ -41,6 +44,10 @@ pub struct FromWorker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lane {
     Load,
+    /// What a model is.
+    Describe,
+    /// What this device keeps.
+    Kept,
     Predict,
     Lens,
     LensTable,
@@ -57,7 +64,21 @@ pub enum Lane {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
+    /// Gets the model and makes it the one that answers. What is fetched from elsewhere is kept; broken off and asked
+    /// again, it goes on where it was.
     Load(Source),
+    /// What a model is, before its weights are fetched.
+    Describe(Source),
+    /// Which models this device keeps.
+    Kept,
+    /// Deletes what is kept of a model.
+    Forget {
+        key: String,
+    },
+    /// Hashes a kept model's weights again; one that has changed is deleted and the request fails.
+    Verify {
+        key: String,
+    },
     Predict(PredictOptions),
     Lens(LensOptions),
     LensTable(LensTableOptions),
@@ -75,19 +96,6 @@ pub enum Request {
     CorpusNeuron(CorpusNeuronOptions),
     /// What runs here: versions, threads, memory.
     Info,
-}
-
-/// Where a model's files are; every address is on the page's own origin or a blob made by it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// What the person calls it: `demo`, a folder's address, a file's name.
-    pub name: String,
-    pub config: String,
-    /// Without it the model reads ids only.
-    pub tokenizer: Option<String>,
-    pub weights: String,
-    /// To compute with; as many as the page's address says, or suit the machine, if not said here.
-    pub threads: Option<u32>,
 }
 
 /// What happens to a request; the last event is `Done` or `Failed`.
@@ -112,6 +120,23 @@ pub struct Progress {
     /// Unknown where a server doesn't say.
     pub total: Option<f64>,
     pub unit: Unit,
+    pub stage: Stage,
+}
+
+/// What a request that reports its progress is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    #[default]
+    Computing,
+    /// Bytes come from the network. The first report counts those that were here already.
+    Downloading,
+    /// Another tab is getting the same model.
+    Waiting,
+    /// Bytes on this device are hashed.
+    Checking,
+    /// The model is built from bytes on this device.
+    Reading,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +152,12 @@ pub enum Unit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     Loaded(ModelInfo),
+    Described(Description),
+    Kept(Kept),
+    /// What is kept after the deletion.
+    Forgotten(Kept),
+    /// The model whose hash is as it was.
+    Verified(KeptModel),
     Prediction(Prediction),
     Lens(LogitLens),
     LensTable(LensTable),

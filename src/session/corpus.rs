@@ -63,7 +63,7 @@ impl Session {
         options: &CorpusOptions,
         resume: bool,
         control: &impl Control,
-        on_event: &mut impl FnMut(Event),
+        mut on_event: impl FnMut(Event),
     ) -> Result<Answer> {
         let names = files.iter().map(|file| (file.name().to_owned(), file.len_bytes()));
         let bytes = files.iter().map(|file| file.len_bytes()).sum::<u64>().max(1);

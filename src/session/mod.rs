@@ -17,13 +17,14 @@ use crate::engine::{BaseRun, Control, CpuEngine, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Model, Vocabulary, weights};
 use crate::protocol::{
-    Answer, Event, GenerateOptions, Generation, LayerArgument, ModelInfo, Prompt, Request, Token, TokenArgument,
+    Answer, Event, GenerateOptions, Generation, LayerArgument, ModelInfo, Origin, Prompt, Request, Token, TokenArgument,
 };
 use edits::EditSources;
 
 /// One model, its engine, and the run it made last.
 pub struct Session {
     name: String,
+    origin: Option<Origin>,
     vocabulary: Vocabulary,
     engine: CpuEngine,
     /// The last prompt's run: prediction, lens and table of one prompt share it.
@@ -42,12 +43,18 @@ impl Session {
         let engine = CpuEngine::new(model.config, model.weights);
         Session {
             name,
+            origin: None,
             vocabulary: model.vocabulary,
             engine,
             last: RefCell::new(None),
             bases: RefCell::default(),
             findings: RefCell::default(),
         }
+    }
+
+    /// Remembers where the model came from.
+    pub fn from_origin(self, origin: Option<Origin>) -> Self {
+        Session { origin, ..self }
     }
 
     pub fn info(&self) -> ModelInfo {
@@ -61,6 +68,8 @@ impl Session {
             has_tokenizer: self.vocabulary.has_tokenizer(),
             config,
             parameters,
+            dtype: self.engine.dtype(),
+            origin: self.origin.clone(),
         }
     }
 
@@ -76,9 +85,13 @@ impl Session {
         mut on_event: impl FnMut(Event),
     ) -> Result<Answer> {
         match request {
-            Request::Load(_) | Request::Info | Request::Corpus(_) => {
-                Err(Error::Unsupported("This is the worker's to answer.".into()))
-            }
+            Request::Load(_)
+            | Request::Corpus(_)
+            | Request::Describe(_)
+            | Request::Kept
+            | Request::Forget { .. }
+            | Request::Verify { .. }
+            | Request::Info => Err(Error::Unsupported("This is the worker's to answer.".into())),
             Request::Token { text } => {
                 let id = self.vocabulary.token(text)?;
                 Ok(Answer::Token(Token { id, token: self.vocabulary.text(id) }))

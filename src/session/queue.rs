@@ -66,6 +66,11 @@ impl Queue {
         Some(ticket)
     }
 
+    /// Whether a request waits or runs.
+    pub fn is_busy(&self) -> bool {
+        self.running.is_some() || !self.waiting.is_empty()
+    }
+
     /// The running request has ended.
     pub fn finish(&mut self) {
         self.running = None;

@@ -1,12 +1,20 @@
 //! The dedicated worker that owns the model: takes requests off a queue, one at a time, and streams events back.
+//!
+//! What fetches or keeps models runs beside that queue, so that the model there is goes on answering meanwhile.
 
 mod address;
+mod cache;
 pub mod codec;
-mod fetch;
+mod device;
+mod files;
+mod library;
+mod opfs;
 mod pace;
 pub mod threads;
+mod wire;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use gloo_worker::{HandlerId, Worker, WorkerScope};
@@ -18,6 +26,7 @@ use crate::protocol::{Answer, DataFile, Event, Failure, FromWorker, Info, Reques
 use crate::session::Session;
 use crate::session::queue::{Queue, Ticket};
 use address::Address;
+use library::Library;
 use pace::EventLoop;
 
 /// The worker's side of the bridge.
@@ -28,7 +37,13 @@ pub struct PeartreeWorker {
 /// Everything that outlives a single message.
 struct Desk {
     scope: WorkerScope<PeartreeWorker>,
-    queue: Rc<RefCell<Queue>>,
+    /// Questions to the model.
+    questions: Rc<RefCell<Queue>>,
+    /// Models to load: a newer one supersedes an older.
+    loads: Rc<RefCell<Queue>>,
+    /// What is asked about kept models, each at once: a queue of its own, to be cancelled by.
+    errands: RefCell<HashMap<RequestId, Rc<RefCell<Queue>>>>,
+    library: Library,
     session: RefCell<Option<Rc<Session>>>,
 }
 
@@ -38,7 +53,14 @@ impl Worker for PeartreeWorker {
     type Output = FromWorker;
 
     fn create(scope: &WorkerScope<Self>) -> Self {
-        let desk = Desk { scope: scope.clone(), queue: Rc::default(), session: RefCell::new(None) };
+        let desk = Desk {
+            scope: scope.clone(),
+            questions: Rc::default(),
+            loads: Rc::default(),
+            errands: RefCell::default(),
+            library: Library::default(),
+            session: RefCell::default(),
+        };
         PeartreeWorker { desk: Rc::new(desk) }
     }
 
@@ -47,13 +69,15 @@ impl Worker for PeartreeWorker {
     fn received(&mut self, _: &WorkerScope<Self>, message: ToWorker, page: HandlerId) {
         let desk = &self.desk;
         let dropped = match message {
-            ToWorker::Ask { id, lane, request } => desk.queue.borrow_mut().push(Ticket { id, lane, request }),
-            ToWorker::Cancel { id } => desk.queue.borrow_mut().cancel(id).then_some(id).into_iter().collect(),
+            ToWorker::Ask { id, lane, request } => {
+                desk.queue_for(id, &request).borrow_mut().push(Ticket { id, lane, request })
+            }
+            ToWorker::Cancel { id } => desk.cancel(id),
         };
         for id in dropped {
             desk.send(page, id, Event::Failed((&Error::Cancelled).into()));
         }
-        desk.clone().start_next(page);
+        desk.start(page);
     }
 }
 
@@ -62,44 +86,78 @@ impl Desk {
         self.scope.respond(page, FromWorker { id, event });
     }
 
-    /// Starts the next request unless one runs; its end starts the one after.
-    fn start_next(self: Rc<Self>, page: HandlerId) {
-        let Some(ticket) = self.queue.borrow_mut().start() else { return };
+    fn queue_for(&self, id: RequestId, request: &Request) -> Rc<RefCell<Queue>> {
+        match request {
+            Request::Load(_) => self.loads.clone(),
+            // a corpus takes long: what is asked meanwhile is answered in between
+            Request::Describe(_)
+            | Request::Kept
+            | Request::Forget { .. }
+            | Request::Verify { .. }
+            | Request::Corpus(_) => self.errands.borrow_mut().entry(id).or_default().clone(),
+            _ => self.questions.clone(),
+        }
+    }
+
+    /// Cancels a request wherever it is; gives it back if it was waiting.
+    fn cancel(&self, id: RequestId) -> Vec<RequestId> {
+        let errand = self.errands.borrow().get(&id).cloned();
+        let queues = [Some(self.questions.clone()), Some(self.loads.clone()), errand];
+        let was_waiting = queues.into_iter().flatten().filter(|queue| queue.borrow_mut().cancel(id)).count() > 0;
+        was_waiting.then_some(id).into_iter().collect()
+    }
+
+    /// Starts whatever can start.
+    fn start(self: &Rc<Self>, page: HandlerId) {
+        self.start_next(&self.loads, page);
+        let errands: Vec<_> = self.errands.borrow().values().cloned().collect();
+        errands.iter().for_each(|queue| self.start_next(queue, page));
+        // before there is a model, questions wait for the one that is on its way
+        if self.session.borrow().is_some() || !self.loads.borrow().is_busy() {
+            self.start_next(&self.questions, page);
+        }
+    }
+
+    /// Starts a queue's next request unless one runs; its end starts what comes after.
+    fn start_next(self: &Rc<Self>, queue: &Rc<RefCell<Queue>>, page: HandlerId) {
+        let Some(ticket) = queue.borrow_mut().start() else { return };
+        let (desk, queue) = (self.clone(), queue.clone());
         spawn_local(async move {
-            let event = match self.handle(&ticket, page).await {
+            let event = match desk.handle(&ticket, &queue, page).await {
                 Ok(answer) => Event::Done(answer),
                 Err(error) => Event::Failed(Failure::from(&error)),
             };
-            self.queue.borrow_mut().finish();
-            self.send(page, ticket.id, event);
-            self.start_next(page);
+            queue.borrow_mut().finish();
+            desk.errands.borrow_mut().remove(&ticket.id);
+            desk.send(page, ticket.id, event);
+            desk.start(page);
         });
     }
 
-    async fn handle(&self, ticket: &Ticket, page: HandlerId) -> Result<Answer> {
-        let control = EventLoop::new(self.queue.clone());
-        let session = self.session.borrow().clone();
-        match (&ticket.request, session) {
-            (Request::Load(source), _) => {
+    async fn handle(&self, ticket: &Ticket, queue: &Rc<RefCell<Queue>>, page: HandlerId) -> Result<Answer> {
+        let control = EventLoop::new(queue.clone());
+        let on_event = |event| self.send(page, ticket.id, event);
+        match &ticket.request {
+            Request::Load(source) => {
+                let session = self.library.load(source, &self.session, &control, &on_event).await?;
                 threads::set(source.threads.unwrap_or(1));
-                let model =
-                    fetch::model(source, &control, |progress| self.send(page, ticket.id, Event::Progress(progress)))
-                        .await?;
-                let session = Session::new(source.name.clone(), model);
                 let info = session.info();
-                *self.session.borrow_mut() = Some(Rc::new(session));
+                self.session.replace(Some(Rc::new(session)));
                 Ok(Answer::Loaded(info))
             }
-            (Request::Info, session) => Ok(Answer::Info(info(session.as_deref()))),
-            (_, None) => Err(Error::NoModel),
-            (Request::Corpus(o), Some(session)) => {
+            Request::Describe(_) | Request::Kept | Request::Forget { .. } | Request::Verify { .. } => {
+                self.library.answer(&ticket.request, &control, &on_event).await
+            }
+            Request::Corpus(o) => {
+                let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
                 let open = |file: &DataFile| Ok(Rc::new(Address::open(&file.name, &file.url)?) as Rc<dyn Source>);
                 let files = o.files.iter().map(open).collect::<Result<_>>()?;
-                let mut tell = |event| self.send(page, ticket.id, event);
-                session.corpus(files, &o.options, o.resume, &control, &mut tell).await
+                session.corpus(files, &o.options, o.resume, &control, on_event).await
             }
-            (request, Some(session)) => {
-                session.answer(request, &control, |event| self.send(page, ticket.id, event)).await
+            Request::Info => Ok(Answer::Info(info(self.session.borrow().as_deref()))),
+            request => {
+                let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
+                session.answer(request, &control, on_event).await
             }
         }
     }

@@ -17,44 +17,37 @@ use crate::session::queue::Queue;
 const SLICE_MS: u128 = 12;
 
 /// Yields to the event loop every [`SLICE_MS`] and stops when the queue says that the request is no longer wanted.
+/// Several parts of one request's work may share it.
 pub struct EventLoop {
     queue: Rc<RefCell<Queue>>,
-    /// A message to oneself is the shortest way round the loop; a timer waits 4 ms at least.
-    channel: Option<MessageChannel>,
     since: Cell<Instant>,
 }
 
 impl EventLoop {
     pub fn new(queue: Rc<RefCell<Queue>>) -> Self {
-        EventLoop { queue, channel: MessageChannel::new().ok(), since: Cell::new(Instant::now()) }
+        EventLoop { queue, since: Cell::new(Instant::now()) }
     }
+}
 
-    async fn go_round(&self) {
-        let Some(channel) = &self.channel else { return };
-        let mut wait = |resolve: Function, _: Function| {
-            channel.port1().set_onmessage(Some(&resolve));
-            // an undefined value can always be cloned, so this can't fail
-            let _ = channel.port2().post_message(&JsValue::UNDEFINED);
-        };
-        let _ = JsFuture::from(Promise::new(&mut wait)).await;
-    }
+/// Waits for one turn of the event loop. A message to oneself is the shortest way round; a timer waits 4 ms at least.
+async fn go_round() {
+    let Ok(channel) = MessageChannel::new() else { return };
+    let mut wait = |resolve: Function, _: Function| {
+        channel.port1().set_onmessage(Some(&resolve));
+        // an undefined value can always be cloned, so this can't fail
+        let _ = channel.port2().post_message(&JsValue::UNDEFINED);
+    };
+    let _ = JsFuture::from(Promise::new(&mut wait)).await;
+    // an open port keeps its handler alive
+    channel.port1().close();
 }
 
 impl Control for EventLoop {
     async fn breathe(&self) -> Result<()> {
         if self.since.get().elapsed().as_millis() >= SLICE_MS {
-            self.go_round().await;
+            go_round().await;
             self.since.set(Instant::now());
         }
         if self.queue.borrow().is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
-    }
-}
-
-impl Drop for EventLoop {
-    fn drop(&mut self) {
-        // an open port keeps its handler alive
-        if let Some(channel) = &self.channel {
-            channel.port1().close();
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use peartree::engine::{Unhurried, complete};
 use peartree::error::Result;
-use peartree::model::Model;
+use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, Event, Request};
 use peartree::session::Session;
 use safetensors::SafeTensors;
@@ -90,7 +90,11 @@ pub fn corpus() -> Vec<String> {
 }
 
 pub fn model() -> Model {
-    Model::from_bytes(CONFIG, Some(TOKENIZER), WEIGHTS).unwrap()
+    model_in(WeightDtype::F32)
+}
+
+pub fn model_in(dtype: WeightDtype) -> Model {
+    Model::from_bytes(CONFIG, Some(TOKENIZER), WEIGHTS, dtype).unwrap()
 }
 
 pub fn session() -> Session {

@@ -77,6 +77,19 @@ test("loads a folder of the site, tells its progress, and the page follows", asy
   await page.locator(".model-line", { hasText: "models/p" }).waitFor();
 });
 
+test("loads weights in f16, and refuses a type that there isn't", async () => {
+  const figures = () => value("lens", { prompt: oracle.clean, tokens: [" an", " a"] });
+  const loaded = await page.evaluate(() => window.peartree.load("models/p", { dtype: "f16" }));
+  assert.equal(loaded.dtype, "f16");
+  const { own_ln } = await figures();
+  for (const [i, figure] of own_ln.entries()) assert.ok(Math.abs(figure - oracle.lens_own[i]) < 2e-2, `${figure} ${oracle.lens_own[i]}`);
+  const code = await page.evaluate(() => window.peartree.load("models/p", { dtype: "f8" }).catch((error) => error.code));
+  assert.equal(code, "bad_option");
+  await page.evaluate(() => window.peartree.load("models/p"));
+  assert.equal((await value("info")).model.dtype, "f32");
+  assert.notDeepEqual((await figures()).own_ln, own_ln);
+});
+
 test("predicts the oracle's figures", async () => {
   const prediction = await value("predict", { prompt: oracle.clean, top: 10 });
   assert.deepEqual(prediction.ids, oracle.clean_ids);

@@ -27,14 +27,22 @@ function findBrowser() {
   throw new Error("no Chromium on PATH: run scripts/setup --test");
 }
 
-/** The site under a sub-path, as on GitHub Pages. `responses` grows as it is asked: { path, status, bytes }. */
-export async function serveSite({ prefix = "/sub/path/" } = {}) {
+/** The folder of the built site. */
+export function builtSite() {
   const root = process.env.SITE ?? path.join(ROOT, "dist");
   if (!existsSync(path.join(root, "index.html"))) {
     throw new Error(`no site in ${root}: run scripts/serve --build-only`);
   }
+  return root;
+}
+
+/**
+ * The site under a sub-path, as on GitHub Pages. `responses` grows as it is asked: { path, status, bytes }. `options` go
+ * to startServer: { isolated: false } leaves out the headers that GitHub Pages doesn't send.
+ */
+export async function serveSite({ prefix = "/sub/path/", root = builtSite(), ...options } = {}) {
   const responses = [];
-  const server = await startServer({ root, prefix, onResponse: (response) => responses.push(response) });
+  const server = await startServer({ root, prefix, ...options, onResponse: (response) => responses.push(response) });
   return { ...server, root, prefix, responses };
 }
 
@@ -59,8 +67,9 @@ export async function launch({ webgpu = false, args = [] } = {}) {
 /**
  * Opens `url` in a context of its own (empty storage). `context` goes to playwright's newContext:
  * { colorScheme: "dark" }, { viewport: { width: 390, height: 844 }, hasTouch: true }, ...
+ * `origins` are others than the site's that may be asked, as a test's own hub.
  */
-export async function openPage(browser, url, { context = {}, prepare } = {}) {
+export async function openPage(browser, url, { context = {}, prepare, origins = [] } = {}) {
   const own = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
   const page = await own.newPage();
   const { origin } = new URL(url);
@@ -99,7 +108,7 @@ export async function openPage(browser, url, { context = {}, prepare } = {}) {
   page.on("request", (request) => {
     visit.requests.push(request.url());
     // data: and blob: never reach a network.
-    if (/^(https?|wss?):/.test(request.url()) && new URL(request.url()).origin !== origin) {
+    if (/^(https?|wss?):/.test(request.url()) && ![origin, ...origins].includes(new URL(request.url()).origin)) {
       visit.offOrigin.push(request.url());
     }
   });

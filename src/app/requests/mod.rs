@@ -2,6 +2,7 @@
 
 mod editing;
 mod gather;
+pub mod models;
 mod patching;
 
 use gloo_timers::callback::Timeout;
@@ -11,7 +12,7 @@ use super::client::{self, Client};
 use super::state::{Action, Figure, State, Typed};
 use crate::error::Error;
 use crate::protocol::{
-    Event, Failure, Lane, LensOptions, LensTableOptions, PredictOptions, Prompt, Request, Source, TokenArgument,
+    Event, Failure, Lane, LensOptions, LensTableOptions, PredictOptions, Prompt, Request, TokenArgument,
 };
 
 /// A pause in typing this long is taken for its end.
@@ -63,23 +64,6 @@ pub fn use_requests(client: &Client, state: &UseReducerHandle<State>) {
     patching::use_patching(client, state);
 }
 
-/// Starts loading `source`; the model loaded before answers until the new one is there.
-pub fn load(client: &Client, dispatch: &UseReducerDispatcher<State>, source: Source) {
-    dispatch.dispatch(Action::LoadStarted);
-    let dispatch = dispatch.clone();
-    let blobs = [Some(&source.config), source.tokenizer.as_ref(), Some(&source.weights)];
-    let blobs: Vec<String> = blobs.into_iter().flatten().filter(|url| url.starts_with("blob:")).cloned().collect();
-    client.ask(Some(Lane::Load), Request::Load(source), move |event| {
-        if matches!(event, Event::Done(_) | Event::Failed(_)) {
-            for url in &blobs {
-                // the address was made from a file for this load alone; one already gone is no loss
-                let _ = web_sys::Url::revoke_object_url(url);
-            }
-        }
-        dispatch.dispatch(Action::Load(event));
-    });
-}
-
 /// The prompt as the model takes it: text, or the ids written in it.
 ///
 /// # Errors
@@ -102,9 +86,9 @@ pub fn prompt_of(prompt: &Typed, reads_text: bool) -> Result<Prompt, Failure> {
 fn use_first_model(client: &Client, state: &UseReducerHandle<State>) {
     let (client, dispatch) = (client.clone(), state.dispatcher());
     use_effect_with((), move |()| {
-        let models = dispatch.clone();
-        client.on_model(move |model| models.dispatch(Action::Model(model.clone())));
-        load(&client, &dispatch, client::demo());
+        let loaded = dispatch.clone();
+        client.on_model(move |model| loaded.dispatch(Action::Model(model.clone())));
+        models::load(&client, &dispatch, client::demo());
     });
 }
 

@@ -2,6 +2,8 @@
 
 mod editing;
 mod figure;
+mod loading;
+mod models;
 mod opening;
 mod patching;
 mod reduce;
@@ -10,9 +12,11 @@ use yew::prelude::*;
 
 use crate::engine::edit::{EditText, TextChange};
 use crate::link::{FIRST_PAIR, FIRST_PROMPT, Layer, LensShown, Link, Order, View};
-use crate::protocol::{Event, Failure, Generation, LensTable, LogitLens, ModelInfo, Prediction, Progress, Token};
+use crate::protocol::{Event, Failure, Generation, LensTable, LogitLens, ModelInfo, Prediction, RequestId, Token};
 pub use editing::{Editing, Outcome};
 pub use figure::{Figure, Shared, Stage, Sweep, Swept, Typed, is_cancelled};
+pub use loading::{Load, Loading};
+pub use models::{Found, LookedAt, Models, ModelsAction, Spot, Work};
 pub use opening::Opened;
 pub use patching::{LAYER_SITES, Patched, Patching, SITES};
 
@@ -28,14 +32,6 @@ pub struct Lens {
 pub struct Table {
     pub final_ln: bool,
     pub cells: LensTable,
-}
-
-/// The loading of a model, apart from the model that answers meanwhile.
-#[derive(Clone, PartialEq)]
-pub enum Loading {
-    Idle,
-    Working(Option<Progress>),
-    Failed(Failure),
 }
 
 /// The text being written on from a prompt.
@@ -82,6 +78,7 @@ pub struct State {
     pub table_final_ln: bool,
     pub model: Option<Shared<ModelInfo>>,
     pub loading: Loading,
+    pub models: Models,
     pub prediction: Figure<Prediction>,
     pub tokens: [Figure<Token>; 2],
     pub lens: Figure<Lens>,
@@ -128,8 +125,12 @@ pub enum Action {
     /// A notice about the link has been read.
     Dismiss,
     Model(ModelInfo),
-    LoadStarted,
-    Load(Event),
+    LoadStarted(Box<Load>),
+    /// What happened to the load of this number, at so many milliseconds of it.
+    Load(RequestId, Event, f64),
+    LoadPaused,
+    LoadStopped,
+    Models(ModelsAction),
     // answers, with the edition of the figure that asked
     Predicted(u32, Event),
     TokenFound(u32, usize, Event),
@@ -156,7 +157,8 @@ impl Default for State {
             lens_shown: LensShown::Both,
             table_final_ln: false,
             model: None,
-            loading: Loading::Working(None),
+            loading: Loading::Beginning,
+            models: Models::default(),
             prediction: Figure::waiting(),
             tokens: [Figure::waiting(), Figure::waiting()],
             lens: Figure::waiting(),

@@ -1,10 +1,10 @@
 //! From links to the state, and back.
 
 use super::{Shared, State, Typed};
-use crate::app::api::FROM_FILES;
 use crate::app::client::demo;
+use crate::app::sources::FROM_FILES;
 use crate::link::{Link, Model, View};
-use crate::protocol::ModelInfo;
+use crate::protocol::{ModelInfo, Origin};
 
 /// What the last link brought that is not in the figures.
 #[derive(Clone, PartialEq, Default)]
@@ -39,7 +39,7 @@ impl State {
     pub fn link(&self) -> Link {
         let text = |typed: &Typed| typed.text().to_owned();
         Link {
-            model: self.model.as_ref().map_or(Model::Demo, |model| named(&model.name)),
+            model: self.model.as_ref().map_or(Model::Demo, |model| named(model)),
             prompt: text(&self.prompt),
             corrupted: text(&self.patching.corrupted),
             bos: self.bos,
@@ -58,7 +58,7 @@ impl State {
 
     /// Shows what a link says. A model that it names is offered, never loaded.
     pub(super) fn open(&mut self, mut link: Link, mut notices: Vec<String>) {
-        let is_here = link.model == self.model.as_ref().map_or(Model::Demo, |model| named(&model.name));
+        let is_here = link.model.is(&self.model.as_ref().map_or(Model::Demo, |model| named(model)));
         self.opened.offered = (!is_here).then(|| Box::new(link.clone()));
         if is_here && let Some(model) = &self.model {
             notices.extend(link.fit(&model.config).iter().map(ToString::to_string));
@@ -104,8 +104,8 @@ impl State {
     /// Takes a model that has been loaded; true where there was another one before.
     pub(super) fn take_model(&mut self, model: ModelInfo) -> bool {
         let is_first = self.model.is_none();
-        let name = named(&model.name);
-        let offered = self.opened.offered.take_if(|link| link.model == name);
+        let name = named(&model);
+        let offered = self.opened.offered.take_if(|link| link.model.is(&name));
         let mut link = offered.map_or_else(|| self.link(), |link| *link);
         let refused = link.fit(&model.config);
         (self.patching.layer, self.patching.neuron) = (link.layer, link.neuron);
@@ -118,8 +118,11 @@ impl State {
 }
 
 /// How a link names a model.
-fn named(name: &str) -> Model {
-    match name {
+fn named(model: &ModelInfo) -> Model {
+    if let Some(Origin { repo: Some(repo), commit, .. }) = &model.origin {
+        return Model::Hub { repo: repo.clone(), commit: commit.clone() };
+    }
+    match model.name.as_str() {
         name if name == demo().name => Model::Demo,
         FROM_FILES => Model::Files,
         folder => Model::Folder(folder.to_owned()),

@@ -50,17 +50,6 @@ impl State {
         self.prompt_changed();
     }
 
-    fn load(&mut self, event: Event) {
-        self.loading = match event {
-            Event::Progress(progress) => Loading::Working(Some(progress)),
-            Event::Done(_) => Loading::Idle,
-            // a newer load has taken its place, and says so by its own events
-            Event::Failed(failure) if is_cancelled(&failure) => Loading::Idle,
-            Event::Failed(failure) => Loading::Failed(failure),
-            Event::Generated(_) | Event::Partial(_) | Event::Corpus(_) => return,
-        };
-    }
-
     fn wrote(&mut self, edition: u32, event: Event) {
         let Some(writing) = self.writing.as_mut().filter(|writing| writing.edition == edition) else { return };
         match event {
@@ -78,7 +67,8 @@ impl State {
     /// Takes an answer from the worker; gives back what is a person's doing.
     fn hear(&mut self, action: Action) -> Option<Action> {
         match action {
-            Action::Load(event) => self.load(event),
+            Action::Load(id, event, now_ms) => self.loading.hear(id, event, now_ms),
+            Action::Models(action) => self.models.act(action),
             Action::Predicted(edition, event) => self.prediction.hear(edition, event, |answer| match answer {
                 Answer::Prediction(prediction) => Some(prediction),
                 _ => None,
@@ -184,8 +174,16 @@ impl State {
                 return false;
             }
             Action::Model(model) => return self.take_model(model),
-            Action::LoadStarted => {
-                self.loading = Loading::Working(None);
+            Action::LoadStarted(load) => {
+                self.loading = Loading::Working(load);
+                return false;
+            }
+            Action::LoadPaused => {
+                self.loading.pause();
+                return false;
+            }
+            Action::LoadStopped => {
+                self.loading = Loading::Idle;
                 return false;
             }
             Action::WritingStarted { edition, after } => {

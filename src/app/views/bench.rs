@@ -3,13 +3,13 @@
 use yew::prelude::*;
 
 use crate::app::client::Client;
+use crate::app::site;
 use crate::app::widgets::failure::Notice;
 use crate::protocol::{Answer, Bench, BenchTable, BenchTask, Event, Failure, Request};
 
 /// Whether the page's address asks for the benchmark.
 pub fn is_wanted() -> bool {
-    let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
-    search.trim_start_matches('?').split('&').any(|part| part == "bench" || part.starts_with("bench="))
+    site::asked("bench").is_some()
 }
 
 #[derive(Properties, PartialEq)]
@@ -78,7 +78,7 @@ fn figures(table: &BenchTable) -> Html {
     let threads = if table.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", table.threads) };
     html! {
         <table>
-            <caption>{ format!("On {threads}, weights in f32") }</caption>
+            <caption>{ format!("On {threads}, weights in {}", table.dtype.name()) }</caption>
             <thead>
                 <tr>
                     <th scope="col">{ "Task" }</th>

@@ -4,6 +4,9 @@ use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 use yew::prelude::*;
 
+use super::offline::OfflineControls;
+use crate::app::site;
+
 /// The post on which the page is built.
 const POST: &str = "https://www.lesswrong.com/posts/cgqh99SHsCv3jJYDS/we-found-an-neuron-in-gpt-2";
 
@@ -22,7 +25,7 @@ pub fn Masthead() -> Html {
     html! {
         <header class="masthead">
             <a class="skip" href="#prompt" onclick={onskip}>{ "Skip to the prompt" }</a>
-            <h1><img src="./icon.svg" alt="" width="34" height="34" />{ "Peartree" }</h1>
+            <h1><img src={site::icon()} alt="" width="34" height="34" />{ "Peartree" }</h1>
             <p class="lede">
                 { "GPT-2 runs here, inside this page. See which token it expects next, how that expectation takes shape from \
                    layer to layer, and which neurons carry it. Then change them, and see what it says instead." }
@@ -38,8 +41,14 @@ pub fn Masthead() -> Html {
     }
 }
 
+#[derive(Properties, PartialEq)]
+pub struct FootProps {
+    /// The page has done what it was opened for, and may think of the next time.
+    pub is_at_ease: bool,
+}
+
 #[component]
-pub fn Foot() -> Html {
+pub fn Foot(props: &FootProps) -> Html {
     html! {
         <footer class="foot">
             <p>
@@ -47,6 +56,7 @@ pub fn Foot() -> Html {
                    Scripts reach the same model as " }
                 <code>{ "window.peartree" }</code>{ "." }
             </p>
+            <OfflineControls begins={props.is_at_ease} />
         </footer>
     }
 }

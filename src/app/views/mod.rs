@@ -2,8 +2,11 @@
 
 pub mod bench;
 pub mod frame;
+pub mod offline;
 pub mod notice;
 pub mod model;
+pub mod models;
+pub mod loading;
 pub mod prompt;
 pub mod tokens;
 pub mod predictions;

@@ -2,24 +2,28 @@
 
 use gloo_events::{EventListener, EventListenerOptions};
 use wasm_bindgen::JsCast;
-use web_sys::{DragEvent, File, FileList, HtmlInputElement};
+use web_sys::DragEvent;
 use yew::prelude::*;
 
-use crate::app::api::{from_address, from_files};
+use super::loading::{LoadingBar, retry};
+use super::models::Menu;
+use super::models::here::listed;
 use crate::app::client::{Client, demo};
-use crate::app::format::{bytes, rough, whole};
-use crate::app::requests::load;
-use crate::app::state::{Dispatch, Loading, Shared};
+use crate::app::format::{commit as short, dtype, rough, whole};
+use crate::app::requests::models::load;
+use crate::app::sources::from_files;
+use crate::app::state::{Dispatch, Loading, Models, Shared};
 use crate::app::widgets::copy_link::CopyLink;
 use crate::app::widgets::failure::Notice;
 use crate::error::Error;
-use crate::protocol::{Failure, ModelInfo, Progress, Source, Unit};
+use crate::protocol::{Failure, ModelInfo, Source};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub client: Client,
     pub model: Option<Shared<ModelInfo>>,
     pub loading: Loading,
+    pub models: Models,
     pub dispatch: Dispatch,
 }
 
@@ -32,7 +36,6 @@ pub fn Model(props: &Props) -> Html {
         let is_open = is_open.clone();
         Callback::from(move |_: MouseEvent| is_open.set(!*is_open))
     };
-    let address = use_node_ref();
     let take = {
         let (client, dispatch, refused) = (props.client.clone(), props.dispatch.clone(), refused.setter());
         Callback::from(move |source: Result<Source, Error>| match source {
@@ -44,74 +47,35 @@ pub fn Model(props: &Props) -> Html {
         })
     };
     let is_dropping = use_drop(&take);
-    let onpick = {
-        let take = take.clone();
-        Callback::from(move |event: Event| {
-            let Some(input) = event.target_dyn_into::<HtmlInputElement>() else { return };
-            take.emit(from_files(&listed(input.files())));
-            // the same files picked again are a change again
-            input.set_value("");
-        })
-    };
-    let onaddress = {
-        let (take, address) = (take.clone(), address.clone());
-        Callback::from(move |event: SubmitEvent| {
-            event.prevent_default();
-            if let Some(input) = address.cast::<HtmlInputElement>() {
-                take.emit(from_address(&input.value()));
-            }
-        })
-    };
-    let ondemo = Callback::from(move |_: MouseEvent| take.emit(Ok(demo())));
     let failure = (*refused).clone().or_else(|| match &props.loading {
-        Loading::Failed(failure) => Some(failure.clone()),
-        Loading::Idle | Loading::Working(_) => None,
+        Loading::Failed(failure, _) => Some(failure.clone()),
+        _ => None,
     });
-    let progress = match &props.loading {
-        Loading::Working(progress) => Some(progress_bar(progress.as_ref())),
-        Loading::Idle | Loading::Failed(_) => None,
-    };
-    // while the first model is on its way, the bar stands where its name will
-    let (line, progress) = match (&props.model, progress) {
-        (None, Some(progress)) => (progress, None),
-        (model, progress) => (line(model.as_deref()), progress),
-    };
-    let is_demo = props.model.as_ref().is_some_and(|model| model.name == demo().name);
+    let is_loading = matches!(props.loading, Loading::Beginning | Loading::Working(_) | Loading::Paused(_));
+    let is_first = props.model.is_none();
     html! {
         <section class="model" aria-label="Model">
-            { line }
+            // while the first model is on its way, the bar stands where its name will
+            if !is_first || !is_loading {
+                { line(props.model.as_deref()) }
+            } else {
+                <LoadingBar client={props.client.clone()} loading={props.loading.clone()} {is_first} dispatch={props.dispatch.clone()} />
+            }
             <span class="model-links">
             <CopyLink />
             <button type="button" class="link unfolds" aria-expanded={is_open.to_string()} aria-controls="sources" onclick={ontoggle}>
                 { "Use another model" }
             </button>
             </span>
-            <div id="sources" hidden={!*is_open}>
-                <div class="sources">
-                    <p>
-                        { "Any GPT-2 in the hub's own format: " }<code>{ "config.json" }</code>{ ", " }
-                        <code>{ "tokenizer.json" }</code>{ " and " }<code>{ "model.safetensors" }</code>
-                        { ". They stay on your device. Without a tokenizer the model takes token ids." }
-                    </p>
-                    <label class="pick">
-                        <span>{ "Pick the files together, or drop them anywhere on the page" }</span>
-                        <input type="file" multiple=true accept=".json,.safetensors" onchange={onpick} />
-                    </label>
-                    <form onsubmit={onaddress}>
-                        <label for="address">{ "Or a folder on this site" }</label>
-                        <span class="with-button">
-                            <input id="address" ref={address} type="text" placeholder="./demo/" spellcheck="false"
-                                autocapitalize="off" autocomplete="off" />
-                            <button type="submit">{ "Load" }</button>
-                        </span>
-                    </form>
-                    if !is_demo {
-                        <button type="button" onclick={ondemo}>{ if props.model.is_some() { "Back to the demo model" } else { "Load the demo model" } }</button>
-                    }
-                </div>
-            </div>
-            { progress }
+            <Menu client={props.client.clone()} model={props.model.clone()} models={props.models.clone()} is_open={*is_open}
+                {take} dispatch={props.dispatch.clone()} />
+            if !is_first && is_loading {
+                <LoadingBar client={props.client.clone()} loading={props.loading.clone()} {is_first} dispatch={props.dispatch.clone()} />
+            }
             <Notice id="model-failure" failure={failure.clone()} />
+            if refused.is_none() {
+                { retry(&props.client, &props.loading, &props.dispatch) }
+            }
             if let (Some(_), Some(model)) = (&failure, &props.model) {
                 <p class="still">{ format!("The model loaded before ({}) goes on working.", model.name) }</p>
             }
@@ -132,40 +96,21 @@ fn line(model: Option<&ModelInfo>) -> Html {
         format!("{} parameters", rough(model.parameters)),
         format!("vocabulary {}", whole(config.vocab_size as u64)),
         format!("context {}", whole(config.n_ctx as u64)),
+        format!("weights in {}", dtype(model.dtype)),
     ];
+    let commit = model.origin.as_ref().and_then(|origin| origin.commit.as_deref());
+    let is_kept = model.origin.is_some();
     let name = if model.name == demo().name { "Demo model" } else { model.name.as_str() };
-    html! { <p class="model-line"><b dir="auto">{ name }</b>{ ": " }{ facts.join(", ") }</p> }
-}
-
-fn progress_bar(progress: Option<&Progress>) -> Html {
-    let Some(progress) = progress else {
-        return html! {
-            <div class="loading">
-                <label for="load-progress">{ "Starting …" }</label>
-                <progress id="load-progress" />
-            </div>
-        };
-    };
-    let amount = |value: f64| match progress.unit {
-        Unit::Bytes => bytes(value),
-        Unit::Tokens => format!("{value:.0} tokens"),
-        Unit::Rows => format!("{value:.0} rows"),
-        Unit::Runs => format!("{value:.0} runs"),
-    };
-    let of = progress.total.map(|total| format!(" of {}", amount(total)));
     html! {
-        <div class="loading">
-            <label for="load-progress">{ "Loading " }{ &progress.what }</label>
-            <progress id="load-progress" max={progress.total.map(|total| total.to_string())}
-                value={progress.total.map(|_| progress.done.to_string())} />
-            <span class="figures">{ amount(progress.done) }{ of }</span>
-        </div>
+        <p class="model-line">
+            <b dir="auto">{ name }</b>
+            { for commit.map(|sha| html! { <span class="commit">{ " at commit " }<code title={sha.to_owned()}>{ short(sha) }</code></span> }) }
+            { ": " }{ facts.join(", ") }
+            if is_kept {
+                <span class="is-kept">{ ", kept on this device" }</span>
+            }
+        </p>
     }
-}
-
-fn listed(files: Option<FileList>) -> Vec<File> {
-    let Some(files) = files else { return Vec::new() };
-    (0..files.length()).filter_map(|i| files.item(i)).collect()
 }
 
 /// Takes files dropped anywhere on the page; true while some are held over it.

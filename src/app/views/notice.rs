@@ -2,16 +2,19 @@
 
 use yew::prelude::*;
 
-use crate::app::api::from_address;
+use super::models::offer::Offer;
 use crate::app::client::{Client, demo};
-use crate::app::requests::load;
-use crate::app::state::{Action, Dispatch, Opened};
+use crate::app::requests::models::{load, look_at};
+use crate::app::sources::{HubOptions, from_address, from_hub};
+use crate::app::state::{Action, Dispatch, Models, Opened, Spot};
 use crate::link::Model;
+use crate::protocol::Place;
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub client: Client,
     pub opened: Opened,
+    pub models: Models,
     pub dispatch: Dispatch,
 }
 
@@ -44,6 +47,9 @@ pub fn LinkNotice(props: &Props) -> Html {
 fn offer(model: &Model, props: &Props) -> Html {
     let source = match model {
         Model::Demo => Ok(demo()),
+        Model::Hub { repo, commit } => {
+            Ok(from_hub(repo, HubOptions { revision: commit.clone(), ..HubOptions::default() }))
+        }
         Model::Folder(address) => from_address(address),
         Model::Files => {
             return html! {
@@ -52,16 +58,31 @@ fn offer(model: &Model, props: &Props) -> Html {
         }
     };
     let name = match model {
+        Model::Hub { repo, commit } => {
+            let at = commit.as_ref().map(|commit| format!(", commit {}", &commit[..7]));
+            html! { <>{ "the hub's model " }<code dir="auto">{ repo }</code>{ at }</> }
+        }
         Model::Folder(address) => html! { <>{ "the model in the folder " }<code dir="auto">{ address }</code></> },
         Model::Demo | Model::Files => html! { "the demo model" },
     };
     match source {
         Ok(source) => {
             let (client, dispatch) = (props.client.clone(), props.dispatch.clone());
-            let onload = Callback::from(move |_: MouseEvent| load(&client, &dispatch, source.clone()));
+            let (models, is_far) = (props.models.clone(), matches!(source.place, Place::Hub(_)));
+            let onload = Callback::from(move |_: MouseEvent| match is_far {
+                // what it takes is said before anything large is fetched
+                true => look_at(&client, &dispatch, &models, source.clone(), Spot::Link),
+                false => load(&client, &dispatch, source.clone()),
+            });
+            let looked_at = props.models.looked_at.as_ref().filter(|looked_at| looked_at.from == Spot::Link);
             html! {
+                <>
                 <p>{ "This link was made with " }{ name }{ "; what you see is another one. " }
                     <button type="button" class="small" onclick={onload}>{ "Load that model" }</button></p>
+                if let Some(looked_at) = looked_at {
+                    <Offer client={props.client.clone()} looked_at={looked_at.clone()} models={props.models.clone()} dispatch={props.dispatch.clone()} />
+                }
+                </>
             }
         }
         Err(error) => {

@@ -2,6 +2,7 @@
 
 pub mod copy_link;
 pub mod cursor;
+pub mod device;
 pub mod failure;
 pub mod read;
 pub mod section;

@@ -7,8 +7,9 @@ use super::CpuEngine;
 use super::base::CpuBase;
 use super::kernels::attention::{Past, Run};
 use super::kernels::gelu::slope;
-use super::kernels::matmul::{add_scaled, dot, linear, linear_transposed};
+use super::kernels::matmul::{add_scaled, dot};
 use super::kernels::norm;
+use super::matrix::matrix;
 use super::values::values;
 use crate::engine::{Control, Engine, Gradients};
 use crate::error::Result;
@@ -108,7 +109,7 @@ impl CpuEngine {
 fn product(layer: &Conv1d, x: &[f32]) -> Result<Vec<f32>> {
     let (n_in, n_out) = layer.weight.dims2()?;
     let mut out = vec![0.0; x.len() / n_in * n_out];
-    linear(x, &values(&layer.weight)?, Some(&*values(&layer.bias)?), n_out, false, &mut out);
+    matrix(&layer.weight)?.linear(x, Some(&values(&layer.bias)?), false, &mut out);
     Ok(out)
 }
 
@@ -116,7 +117,7 @@ fn product(layer: &Conv1d, x: &[f32]) -> Result<Vec<f32>> {
 fn backwards(layer: &Conv1d, g: &[f32]) -> Result<Vec<f32>> {
     let (n_in, n_out) = layer.weight.dims2()?;
     let mut out = vec![0.0; g.len() / n_out * n_in];
-    linear_transposed(g, &values(&layer.weight)?, n_out, &mut out);
+    matrix(&layer.weight)?.linear_transposed(g, &mut out);
     Ok(out)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! This is the readable one: every function states its shapes, every operation has a gradient (so the demo model is
 //! trained through it), and every named site passes through [`Hooks`], which may replace its value. It is not tuned;
-//! the rows of [`super::rows`] are what answers requests, and the tests hold them against this.
+//! the rows of [`super::rows`] are what answers requests, and the tests hold them against this. Weights in f16 are widened
+//! whole wherever they are used.
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops;
@@ -20,9 +21,11 @@ pub trait Hooks {
 pub fn embed(weights: &Weights, ids: &Tensor, hooks: &mut impl Hooks) -> Result<Tensor> {
     let (batch, n_pos) = ids.dims2()?;
     let d_model = weights.wte.dim(1)?;
-    let tokens = weights.wte.index_select(&ids.flatten_all()?, 0)?.reshape((batch, n_pos, d_model))?;
+    let tokens =
+        weights.wte.index_select(&ids.flatten_all()?, 0)?.to_dtype(DType::F32)?.reshape((batch, n_pos, d_model))?;
     let tokens = hooks.at(Site::Embed, tokens)?;
-    let positions = weights.wpe.narrow(0, 0, n_pos)?.unsqueeze(0)?.broadcast_as((batch, n_pos, d_model))?;
+    let positions = weights.wpe.narrow(0, 0, n_pos)?.to_dtype(DType::F32)?;
+    let positions = positions.unsqueeze(0)?.broadcast_as((batch, n_pos, d_model))?;
     tokens + hooks.at(Site::PosEmbed, positions)?
 }
 
@@ -83,7 +86,7 @@ pub fn linear(layer: &Conv1d, x: &Tensor) -> Result<Tensor> {
     if let Some(last) = shape.last_mut() {
         *last = n_out;
     }
-    x.reshape((rows, n_in))?.matmul(&layer.weight)?.broadcast_add(&layer.bias)?.reshape(shape)
+    x.reshape((rows, n_in))?.matmul(&layer.weight.to_dtype(x.dtype())?)?.broadcast_add(&layer.bias)?.reshape(shape)
 }
 
 /// `x - mean(x)` and `sqrt(var(x) + eps)`: `[.., d] -> ([.., d], [.., 1])`.
@@ -100,7 +103,7 @@ pub fn scale_and_shift(ln: &LayerNorm, x: &Tensor) -> Result<Tensor> {
 
 /// Logits over the vocabulary: normalised `[rows, d_model] -> [rows, vocab]`.
 pub fn unembed(weights: &Weights, x: &Tensor) -> Result<Tensor> {
-    x.matmul(&weights.wte.t()?)
+    x.matmul(&weights.wte.to_dtype(x.dtype())?.t()?)
 }
 
 /// The whole pass, as training needs it: `ids [batch, pos] -> logits [batch * pos, vocab]`.

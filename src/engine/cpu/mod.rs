@@ -5,6 +5,7 @@ pub mod base;
 mod capture;
 pub mod forward;
 pub mod kernels;
+mod matrix;
 pub mod resume;
 pub mod rows;
 mod values;
@@ -15,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::edit::Edit;
 use super::{Activation, BaseRun, Control, Direction, Engine, FinalNorm, Gradients, Resumed, Site, SiteSet, TopToken};
 use crate::error::{Error, Result};
-use crate::model::{Config, Weights};
+use crate::model::{Config, WeightDtype, Weights};
 use base::CpuBase;
 use capture::Capture;
-use kernels::matmul::linear_transposed;
 use kernels::norm;
+use matrix::matrix;
 use rows::{KeyValues, LayerPass, RowHooks, Stream};
 use values::values;
 
@@ -36,19 +37,23 @@ impl CpuEngine {
         CpuEngine { config, weights }
     }
 
+    /// How the matrices are held.
+    pub fn dtype(&self) -> WeightDtype {
+        self.weights.dtype()
+    }
+
     /// Token plus position embedding of rows whose first token stands at `start`.
     fn embed(&self, rows: &[&[u32]], start: usize, hooks: &mut impl RowHooks) -> Result<Stream> {
-        let d_model = self.config.d_model;
-        let (wte, wpe) = (values(&self.weights.wte)?, values(&self.weights.wpe)?);
+        let (wte, wpe) = (matrix(&self.weights.wte)?, matrix(&self.weights.wpe)?);
         let ids = rows.iter().flat_map(|row| row.iter());
-        let x = ids.flat_map(|&id| &wte[id as usize * d_model..][..d_model]).copied().collect();
+        let x = ids.flat_map(|&id| wte.row(id as usize)).collect();
         let mut stream = Stream::new(x, rows.iter().map(|row| row.len()));
         stream.segments.iter_mut().for_each(|segment| segment.first = start);
         if hooks.wants(Site::Embed) {
             hooks.at(Site::Embed, &stream.segments, &mut stream.x);
         }
-        let positions = rows.iter().flat_map(|row| &wpe[start * d_model..(start + row.len()) * d_model]);
-        let mut positions: Vec<f32> = positions.copied().collect();
+        let positions = rows.iter().flat_map(|row| start..start + row.len());
+        let mut positions: Vec<f32> = positions.flat_map(|position| wpe.row(position)).collect();
         if hooks.wants(Site::PosEmbed) {
             hooks.at(Site::PosEmbed, &stream.segments, &mut positions);
         }
@@ -117,7 +122,7 @@ impl CpuEngine {
     /// Logits of normalised rows: `[rows, d_model] -> [rows, vocab]`.
     fn logits(&self, normed: &[f32]) -> Result<Vec<f32>> {
         let mut logits = vec![0.0; normed.len() / self.config.d_model * self.config.vocab_size];
-        linear_transposed(normed, &values(&self.weights.wte)?, self.config.d_model, &mut logits);
+        matrix(&self.weights.wte)?.linear_transposed(normed, &mut logits);
         Ok(logits)
     }
 }
@@ -224,16 +229,14 @@ impl Engine for CpuEngine {
     }
 
     async fn neuron_writes(&self, layer: usize, direction: &[f32]) -> Result<Vec<f32>> {
-        let weight = values(&self.weights.blocks[layer].mlp_c_proj.weight)?;
         let mut along = vec![0.0; self.config.d_mlp];
-        linear_transposed(direction, &weight, self.config.d_model, &mut along);
+        matrix(&self.weights.blocks[layer].mlp_c_proj.weight)?.linear_transposed(direction, &mut along);
         Ok(along)
     }
 
     async fn head_writes(&self, layer: usize, direction: &[f32]) -> Result<Vec<f32>> {
-        let weight = values(&self.weights.blocks[layer].attn_c_proj.weight)?;
         let mut along = vec![0.0; self.config.d_model];
-        linear_transposed(direction, &weight, self.config.d_model, &mut along);
+        matrix(&self.weights.blocks[layer].attn_c_proj.weight)?.linear_transposed(direction, &mut along);
         Ok(along)
     }
 
@@ -241,21 +244,20 @@ impl Engine for CpuEngine {
         let (d_model, block) = (self.config.d_model, &self.weights.blocks[layer]);
         // the part of every value that doesn't depend on the input: the bias, LayerNorm 1's own folded in
         let mut value = values(&block.c_attn.bias)?[2 * d_model..].to_vec();
-        let (bias, weight) = (values(&block.ln_1.bias)?, values(&block.c_attn.weight)?);
-        for (bias, row) in bias.iter().zip(weight.chunks_exact(3 * d_model)) {
-            kernels::matmul::add_scaled(&row[2 * d_model..], *bias, &mut value);
+        let (bias, weight) = (values(&block.ln_1.bias)?, matrix(&block.c_attn.weight)?);
+        for (row, bias) in bias.iter().enumerate() {
+            weight.add_row(row, 2 * d_model..3 * d_model, *bias, &mut value);
         }
         Ok(value)
     }
 
     async fn direction(&self, tokens: (u32, u32)) -> Result<Direction> {
-        let d_model = self.config.d_model;
-        let wte = values(&self.weights.wte)?;
-        let row = |id: u32| &wte[id as usize * d_model..][..d_model];
         for id in [tokens.0, tokens.1] {
             check_rows(&self.config, &[&[id]], 1)?;
         }
-        let difference: Vec<f32> = row(tokens.0).iter().zip(row(tokens.1)).map(|(a, b)| a - b).collect();
+        let wte = matrix(&self.weights.wte)?;
+        let (first, second) = (wte.row(tokens.0 as usize), wte.row(tokens.1 as usize));
+        let difference: Vec<f32> = first.iter().zip(&second).map(|(a, b)| a - b).collect();
         let (weight, bias) = (values(&self.weights.ln_f.weight)?, values(&self.weights.ln_f.bias)?);
         let mut along: Vec<f32> = difference.iter().zip(weight.iter()).map(|(u, w)| u * w).collect();
         // what the residual stream adds to all of its entries is taken out by the LayerNorm
@@ -308,10 +310,10 @@ impl Engine for CpuEngine {
     async fn unembed_tokens(&self, resid: &Activation, norm: FinalNorm<'_>, tokens: &[u32]) -> Result<Activation> {
         let d_model = self.config.d_model;
         let normed = self.final_norm(resid, norm)?;
-        let wte = values(&self.weights.wte)?;
-        let logit = |row: &[f32], id: u32| kernels::matmul::dot(row, &wte[id as usize * d_model..][..d_model]);
+        let wte = matrix(&self.weights.wte)?;
+        let columns: Vec<Vec<f32>> = tokens.iter().map(|&id| wte.row(id as usize)).collect();
         let rows = normed.chunks_exact(d_model);
-        let data = rows.flat_map(|row| tokens.iter().map(move |&id| logit(row, id))).collect();
+        let data = rows.flat_map(|row| columns.iter().map(move |column| kernels::matmul::dot(row, column))).collect();
         Ok(Activation { shape: vec![normed.len() / d_model, tokens.len()], data })
     }
 

@@ -6,14 +6,15 @@
 //! the rows of `W_O` or `W_out` that belong to it. All other edits start from the layer's `resid_pre`. Nothing is
 //! approximated; an edit that changes nothing costs nothing.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
+
+use candle_core::Storage;
 
 use super::CpuEngine;
 use super::base::CpuBase;
 use super::kernels::gelu::gelu;
-use super::kernels::matmul::add_scaled;
+use super::matrix::{Matrix, matrix};
 use super::rows::{RowHooks, Segment, Stream};
-use super::values::values;
 use crate::engine::edit::{Edit, Part, width};
 use crate::engine::site::{BlockSite, Site};
 use crate::engine::{Activation, Control, Resumed};
@@ -183,17 +184,17 @@ impl CpuEngine {
                 x.iter_mut().zip(after.iter().zip(before)).for_each(|(x, (a, b))| *x += a - b);
             }
             BlockSite::Z => {
-                add_written(&values(&block.attn_c_proj.weight)?, &difference.columns, after, before, d_model, &mut x)
+                add_written(&matrix(&block.attn_c_proj.weight)?, &difference.columns, after, before, &mut x);
             }
             BlockSite::MlpPost => {
-                add_written(&values(&block.mlp_c_proj.weight)?, &difference.columns, after, before, d_model, &mut x);
+                add_written(&matrix(&block.mlp_c_proj.weight)?, &difference.columns, after, before, &mut x);
             }
             _ => {
                 // MlpPre: through the neurons' own function on both sides
                 let (mut before, mut after) = (before.to_vec(), after.to_vec());
                 gelu(&mut before);
                 gelu(&mut after);
-                add_written(&values(&block.mlp_c_proj.weight)?, &difference.columns, &after, &before, d_model, &mut x);
+                add_written(&matrix(&block.mlp_c_proj.weight)?, &difference.columns, &after, &before, &mut x);
             }
         }
         Ok(x)
@@ -252,13 +253,19 @@ struct Difference {
 }
 
 /// Adds `(after - before) · weight[columns]` to `x [rows, d_model]`, touching only the rows of `weight` that count.
-fn add_written(weight: &[f32], columns: &Range<usize>, after: &[f32], before: &[f32], d_model: usize, x: &mut [f32]) {
-    let weight = &weight[columns.start * d_model..columns.end * d_model];
+fn add_written<G: Deref<Target = Storage>>(
+    weight: &Matrix<G>,
+    columns: &Range<usize>,
+    after: &[f32],
+    before: &[f32],
+    x: &mut [f32],
+) {
+    let d_model = weight.columns();
     let rows = after.chunks_exact(columns.len()).zip(before.chunks_exact(columns.len()));
     for (x, (after, before)) in x.chunks_exact_mut(d_model).zip(rows) {
-        for (row, (after, before)) in weight.chunks_exact(d_model).zip(after.iter().zip(before)) {
+        for (row, (after, before)) in columns.clone().zip(after.iter().zip(before)) {
             if after != before {
-                add_scaled(row, after - before, x);
+                weight.add_row(row, 0..d_model, after - before, x);
             }
         }
     }

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use super::kernels::attention::{Past, Run, attend};
 use super::kernels::gelu::gelu;
-use super::kernels::matmul::linear;
 use super::kernels::norm::{normalise, scales};
+use super::matrix::matrix;
 use super::values::values;
 use crate::engine::Control;
 use crate::engine::site::{BlockSite, Site};
@@ -109,7 +109,7 @@ impl<C: Control> LayerPass<'_, C> {
     /// The whole block, `resid_pre` to `resid_post`.
     ///
     /// # Errors
-    /// From the control, or for weights that aren't f32.
+    /// From the control, or for weights in a type that the engine doesn't know.
     pub async fn block(
         &self,
         stream: &mut Stream,
@@ -248,13 +248,13 @@ impl<C: Control> LayerPass<'_, C> {
         hooks: &mut impl RowHooks,
     ) -> Result<()> {
         let input = if site == BlockSite::AttnOut { &stream.z } else { &stream.hidden };
-        let (weight, bias) = (values(&layer.weight)?, values(&layer.bias)?);
+        let (weight, bias) = (matrix(&layer.weight)?, values(&layer.bias)?);
         if !hooks.wants(Site::Block(self.layer, site)) {
-            linear(input, &weight, Some(&bias), self.config.d_model, true, &mut stream.x);
+            weight.linear(input, Some(&bias), true, &mut stream.x);
             return Ok(());
         }
         stream.out.resize(stream.x.len(), 0.0);
-        linear(input, &weight, Some(&bias), self.config.d_model, false, &mut stream.out);
+        weight.linear(input, Some(&bias), false, &mut stream.out);
         self.hook(hooks, site, &stream.segments, &mut stream.out);
         stream.x.iter_mut().zip(&stream.out).for_each(|(x, out)| *x += out);
         Ok(())
@@ -265,6 +265,6 @@ impl<C: Control> LayerPass<'_, C> {
 fn product(layer: &Conv1d, x: &[f32], out: &mut Vec<f32>) -> Result<()> {
     let (n_in, n_out) = layer.weight.dims2()?;
     out.resize(x.len() / n_in * n_out, 0.0);
-    linear(x, &values(&layer.weight)?, Some(&*values(&layer.bias)?), n_out, false, out);
+    matrix(&layer.weight)?.linear(x, Some(&values(&layer.bias)?), false, out);
     Ok(())
 }

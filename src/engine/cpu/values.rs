@@ -1,4 +1,4 @@
-//! A tensor's numbers as a slice, without a copy.
+//! A tensor's numbers where they lie, without a copy.
 
 use std::ops::{Deref, Range};
 
@@ -12,7 +12,7 @@ pub struct Values<G> {
     range: Range<usize>,
 }
 
-/// The tensor's values, row-major.
+/// A vector's values, or an activation's, row-major.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for anything but an f32 tensor on the CPU that lies in one piece.
@@ -22,7 +22,7 @@ pub fn values(tensor: &Tensor) -> Result<Values<impl Deref<Target = Storage> + '
     let range = layout.contiguous_offsets().map(|(start, end)| start..end);
     match (len, range) {
         (Some(len), Some(range)) if range.end <= len => Ok(Values { storage, range }),
-        _ => Err(Error::Unsupported("The CPU engine computes with f32 weights only.".into())),
+        _ => Err(Error::Unsupported("The CPU engine computes with f32 vectors only.".into())),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::kernels::matmul::{dot, linear_transposed};
+use super::matrix::matrix;
 use super::rows::{RowHooks, Segment};
-use super::values::values;
 use super::{CpuEngine, check_rows};
 use crate::engine::site::{BlockSite, Site};
 use crate::engine::{Activation, Control, FinalNorm};
@@ -61,17 +61,19 @@ impl CpuEngine {
     /// The rows where one of `tokens` may be the likeliest: no common token is clearly above all of them.
     async fn undecided(&self, normed: &[f32], tokens: &[u32], control: &impl Control) -> Result<Vec<usize>> {
         let (d_model, common) = (self.config.d_model, (self.config.vocab_size / 8).min(COMMON));
-        let wte = values(&self.weights.wte)?;
+        let wte = matrix(&self.weights.wte)?;
+        // widened once: a hundredth of the vocabulary
+        let candidates: Vec<Vec<f32>> = tokens.iter().map(|&id| wte.row(id as usize)).collect();
+        let first: Vec<f32> = (0..common).flat_map(|id| wte.row(id)).collect();
         let mut undecided = Vec::new();
         let n_rows = self.logit_rows();
         for (piece, rows) in normed.chunks(n_rows * d_model).enumerate() {
             control.breathe().await?;
             let mut logits = vec![0.0; rows.len() / d_model * common];
-            linear_transposed(rows, &wte[..common * d_model], d_model, &mut logits);
+            linear_transposed(rows, &first, d_model, &mut logits);
             for (at, row) in rows.chunks_exact(d_model).enumerate() {
                 let logits = &logits[at * common..(at + 1) * common];
-                let logit = |&id: &u32| dot(row, &wte[id as usize * d_model..][..d_model]);
-                let best = tokens.iter().map(logit).fold(f32::NEG_INFINITY, f32::max);
+                let best = candidates.iter().map(|token| dot(row, token)).fold(f32::NEG_INFINITY, f32::max);
                 let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 if most <= best + DOUBT * (1.0 + best.abs()) {
                     undecided.push(piece * n_rows + at);

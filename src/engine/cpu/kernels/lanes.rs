@@ -4,6 +4,8 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
+use half::f16;
+
 #[cfg(target_arch = "wasm32")]
 use std::arch::wasm32 as simd;
 
@@ -57,6 +59,44 @@ impl F32x4 {
         return F32x4(unsafe { simd::v128_load(from.cast()) });
         #[cfg(not(target_arch = "wasm32"))]
         return F32x4(unsafe { from.cast::<[f32; 4]>().read_unaligned() });
+    }
+
+    /// Eight f16, each as [`scaled`](crate::model::f16_bits::scaled) has it.
+    ///
+    /// # Safety
+    /// Eight values must be readable at `from`, which needs no alignment.
+    #[inline(always)]
+    pub unsafe fn load_f16_scaled(from: *const f16) -> [Self; 2] {
+        // SAFETY: the caller's; both reads are unaligned ones
+        #[cfg(target_arch = "wasm32")]
+        {
+            // both halves of each f32 while eight still fit into one vector: the upper has the sign, the exponent and
+            // seven bits of the mantissa, the lower has three
+            let halves = unsafe { simd::v128_load(from.cast()) };
+            let upper = simd::v128_and(simd::i16x8_shr(halves, 3), simd::u16x8_splat(0x8fff));
+            let lower = simd::i16x8_shl(halves, 13);
+            return [
+                F32x4(simd::i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(lower, upper)),
+                F32x4(simd::i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(lower, upper)),
+            ];
+        }
+        // left to themselves, compilers make scalars of this
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use std::arch::x86_64 as simd;
+            let halves = simd::_mm_loadu_si128(from.cast());
+            let (zero, kept) = (simd::_mm_setzero_si128(), simd::_mm_set1_epi32(0x8fff_e000_u32.cast_signed()));
+            [simd::_mm_unpacklo_epi16(zero, halves), simd::_mm_unpackhi_epi16(zero, halves)].map(|four| {
+                let bits = simd::_mm_and_si128(simd::_mm_srai_epi32(four, 3), kept);
+                F32x4(std::mem::transmute::<simd::__m128i, [f32; 4]>(bits))
+            })
+        }
+        #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
+        {
+            let halves = unsafe { from.cast::<[f16; 8]>().read_unaligned() };
+            let [a, b, c, d, e, f, g, h] = halves.map(crate::model::f16_bits::scaled);
+            [F32x4([a, b, c, d]), F32x4([e, f, g, h])]
+        }
     }
 
     /// One value in all lanes.

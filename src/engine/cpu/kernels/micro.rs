@@ -4,6 +4,7 @@
 //! sixteen registers. More rows a tile, or the depth unrolled, spill and cost half the speed.
 
 use super::lanes::F32x4;
+use super::weight::Weight;
 
 /// Columns of a tile of [`outer`].
 pub const WIDTH: usize = 8;
@@ -41,16 +42,16 @@ pub unsafe fn outer<const R: usize>(x: Rows<*const f32>, panel: Rows<*const f32>
     }
 }
 
-/// `sums [rows, 8] += x [rows, 4] · weights [4, 8]`, all rows close together but those of `weights`.
+/// `sums [rows, 8] += x [rows, 4] · weights [4, 8]`, all rows close together but those of `weights`; `x` is multiplied by
+/// the weights' scale already.
 ///
 /// # Safety
 /// All those places must be readable, those of `sums` writable and used by nothing else.
 #[inline(always)]
-pub unsafe fn four_deep(x: *const f32, weights: Rows<*const f32>, rows: usize, sums: *mut f32) {
+pub unsafe fn four_deep<W: Weight>(x: *const f32, weights: Rows<*const W>, rows: usize, sums: *mut f32) {
     // SAFETY: the caller's
-    let weights: [[F32x4; 2]; 4] = std::array::from_fn(|depth| {
-        std::array::from_fn(|half| unsafe { F32x4::load(weights.start.add(depth * weights.stride + 4 * half)) })
-    });
+    let weights: [[F32x4; 2]; 4] =
+        std::array::from_fn(|depth| unsafe { W::load8_scaled(weights.start.add(depth * weights.stride)) });
     let (mut x, mut at) = (x, sums);
     for _ in 0..rows {
         // SAFETY: `rows` steps stay within what the caller vouches for
@@ -103,6 +104,45 @@ pub unsafe fn inner<const R: usize, const C: usize>(
         }
     }
     out
+}
+
+/// The scalar products of one row with C rows, each weight used once; `x` is multiplied by the weights' scale already.
+///
+/// # Safety
+/// `depth` values must be readable from each pointer on.
+#[inline(always)]
+pub unsafe fn inner_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*const W; C], depth: usize) -> [f32; C] {
+    let whole = depth - depth % 8;
+    // SAFETY: the caller's
+    let mut out = unsafe { lanes_of_row(x, weights, whole) }.map(F32x4::sum);
+    for at in whole..depth {
+        for (out, weights) in out.iter_mut().zip(weights) {
+            // SAFETY: below `depth`
+            *out += unsafe { *x.add(at) * (*weights.add(at)).scaled() };
+        }
+    }
+    out
+}
+
+/// The same up to `depth`, a multiple of eight, in lanes that are still to be added up.
+///
+/// # Safety
+/// As there.
+#[inline(never)] // next to the sums over lanes, compilers turn lanes and columns round, which takes longer than the product
+unsafe fn lanes_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*const W; C], depth: usize) -> [F32x4; C] {
+    let mut sums = [F32x4::splat(0.0); C];
+    for at in (0..depth).step_by(8) {
+        // SAFETY: below `depth`
+        unsafe {
+            let (left, right) = (F32x4::load(x.add(at)), F32x4::load(x.add(at + 4)));
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                let weights = W::load8_scaled(weights.add(at));
+                *sum = left.mul_add(weights[0], *sum);
+                *sum = right.mul_add(weights[1], *sum);
+            }
+        }
+    }
+    sums
 }
 
 /// Rows of a matrix: where the first begins, and how far it is from one to the next.

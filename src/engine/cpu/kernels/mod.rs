@@ -1,4 +1,5 @@
-//! The loops that the engine spends its time in, over plain slices of f32, row-major.
+//! The loops that the engine spends its time in, over plain slices, row-major: activations are f32, weights f32
+//! or f16 ([`weight::Weight`]).
 //!
 //! Every kernel splits its work into pieces that depend on the shapes alone, never on the number of threads, so that
 //! one thread and many give the same bits.
@@ -19,3 +20,4 @@ pub mod pool;
 pub mod stream;
 pub mod team;
 pub mod transposed;
+pub mod weight;

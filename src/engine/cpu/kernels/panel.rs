@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::lanes::F32x4;
 use super::micro::{self, Rows, WIDTH};
 use super::pool::{self, Parts};
 use super::stream::columns_of_piece;
+use super::weight::Weight;
 
 /// Rows of weights that are packed at once; with four rows of activations, a panel of so many fits the first-level cache.
 const DEPTH: usize = 256;
@@ -24,7 +24,7 @@ thread_local! {
 
 /// `out [rows, n_out] += x [rows, n_in] · weight [n_in, n_out]` for many rows.
 #[inline(never)]
-pub fn many_rows(x: &[f32], weight: &[f32], n_out: usize, out: &mut [f32]) {
+pub fn many_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32]) {
     let rows = out.len() / n_out;
     let columns = columns_of_piece(n_out);
     let blocks = rows.div_ceil(ROWS);
@@ -39,9 +39,9 @@ pub fn many_rows(x: &[f32], weight: &[f32], n_out: usize, out: &mut [f32]) {
 }
 
 /// One piece: `out[rows, columns] += x[rows, ..] · weight[.., columns]`.
-fn product(
+fn product<W: Weight>(
     x: &[f32],
-    weight: &[f32],
+    weight: &[W],
     n_out: usize,
     rows: Range<usize>,
     columns: Range<usize>,
@@ -112,19 +112,23 @@ unsafe fn tile(
 
 /// Copies `weight [depth, n_out]`'s `columns` into panels `[depth, 8]`, each `size` after the other; the last is filled
 /// with zeros. Four rows at a time, as memory likes it.
-fn pack(weight: &[f32], n_out: usize, columns: Range<usize>, size: usize, panels: &mut [f32]) {
+fn pack<W: Weight>(weight: &[W], n_out: usize, columns: Range<usize>, size: usize, panels: &mut [f32]) {
     let whole = columns.len() / WIDTH;
     for (group, rows) in weight.chunks(4 * n_out).enumerate() {
         for (index, panel) in panels.chunks_exact_mut(size).enumerate() {
             let first = columns.start + index * WIDTH;
             for (row, packed) in rows.chunks_exact(n_out).zip(panel[group * 4 * WIDTH..].chunks_exact_mut(WIDTH)) {
                 if index < whole {
-                    let (fours, _) = row[first..first + WIDTH].as_chunks::<4>();
+                    // SAFETY: a tile's width are there
+                    let weights = unsafe { W::load8(row[first..first + WIDTH].as_ptr()) };
                     let (packed, _) = packed.as_chunks_mut::<4>();
-                    packed.iter_mut().zip(fours).for_each(|(packed, four)| F32x4::from_array(four).write(packed));
+                    packed.iter_mut().zip(weights).for_each(|(packed, four)| four.write(packed));
                 } else {
                     let (there, beyond) = packed.split_at_mut(columns.end - first);
-                    there.copy_from_slice(&row[first..columns.end]);
+                    there
+                        .iter_mut()
+                        .zip(&row[first..columns.end])
+                        .for_each(|(packed, weight)| *packed = weight.widen());
                     beyond.fill(0.0);
                 }
             }

@@ -2,7 +2,8 @@
 //!
 //! Memory is at its fastest here when four places, far from each other, are read onwards at once (28 GB/s; one place
 //! gives 10 to 25, eight rows side by side 12 to 20). So the matrix is cut into four bands of rows, and row `k` of each
-//! band is used at the same time. Nothing is packed: weights go straight into registers.
+//! band is used at the same time. Nothing is packed: weights go straight into registers, and activations must be such
+//! that [`can_scale`](super::weight::can_scale).
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,6 +11,7 @@ use std::ops::Range;
 use super::lanes::F32x4;
 use super::micro::{self, Rows, WIDTH};
 use super::pool::{self, Parts};
+use super::weight::Weight;
 
 /// Bands of rows that are read at once.
 const BANDS: usize = 4;
@@ -27,7 +29,7 @@ thread_local! {
 
 /// `out [n_out] += x [n_in] · weight [n_in, n_out]`. Each share takes some of the rows, then the shares are added up.
 #[inline(never)]
-pub fn one_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
+pub fn one_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
     let (n_in, n_out) = (x.len(), out.len());
     let share = n_in.div_ceil(SHARES).max(SHARE.div_ceil(n_out.max(1)));
     if share >= n_in {
@@ -43,13 +45,13 @@ pub fn one_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
     }
 }
 
-fn share_of_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
+fn share_of_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
     let n_out = out.len();
     let band = x.len() / BANDS;
     let (bands, rest) = weight.split_at(BANDS * band * n_out);
     for at in 0..band {
         let x: [f32; BANDS] = std::array::from_fn(|index| x[index * band + at]);
-        let rows: [&[f32]; BANDS] = std::array::from_fn(|index| &bands[(index * band + at) * n_out..][..n_out]);
+        let rows: [&[W]; BANDS] = std::array::from_fn(|index| &bands[(index * band + at) * n_out..][..n_out]);
         add_rows(x, rows, out);
     }
     for (&x, row) in x[BANDS * band..].iter().zip(rest.chunks_exact(n_out)) {
@@ -59,25 +61,31 @@ fn share_of_row(x: &[f32], weight: &[f32], out: &mut [f32]) {
 
 /// `out += Σ x[i] rows[i]`.
 #[inline(always)]
-fn add_rows<const N: usize>(x: [f32; N], rows: [&[f32]; N], out: &mut [f32]) {
+fn add_rows<W: Weight, const N: usize>(x: [f32; N], rows: [&[W]; N], out: &mut [f32]) {
+    let x = x.map(|x| x * W::SCALE);
     let factors = x.map(F32x4::splat);
-    let (fours, ends) = out.as_chunks_mut::<4>();
-    let rows = rows.map(|row| row.as_chunks::<4>());
-    for (at, four) in fours.iter_mut().enumerate() {
-        let mut sum = F32x4::from_array(four);
+    let (eights, ends) = out.as_chunks_mut::<8>();
+    let rows = rows.map(|row| row.as_chunks::<8>());
+    for (at, eight) in eights.iter_mut().enumerate() {
+        let (fours, _) = eight.as_chunks_mut::<4>();
+        let (mut left, mut right) = (F32x4::from_array(&fours[0]), F32x4::from_array(&fours[1]));
         for (factor, (row, _)) in factors.iter().zip(&rows) {
-            sum = factor.mul_add(F32x4::from_array(&row[at]), sum);
+            // SAFETY: eight are there
+            let weights = unsafe { W::load8_scaled(row[at].as_ptr()) };
+            left = factor.mul_add(weights[0], left);
+            right = factor.mul_add(weights[1], right);
         }
-        sum.write(four);
+        left.write(&mut fours[0]);
+        right.write(&mut fours[1]);
     }
     for (at, end) in ends.iter_mut().enumerate() {
-        *end += x.iter().zip(&rows).map(|(x, (_, row))| x * row[at]).sum::<f32>();
+        *end += x.iter().zip(&rows).map(|(x, (_, row))| x * row[at].scaled()).sum::<f32>();
     }
 }
 
 /// `out [rows, n_out] += x [rows, n_in] · weight [n_in, n_out]` for a few rows.
 #[inline(never)]
-pub fn few_rows(x: &[f32], weight: &[f32], n_out: usize, out: &mut [f32]) {
+pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32]) {
     let rows = out.len() / n_out;
     let n_in = weight.len() / n_out;
     let Plan { shares, columns } = Plan::of(n_in, n_out);
@@ -89,7 +97,9 @@ pub fn few_rows(x: &[f32], weight: &[f32], n_out: usize, out: &mut [f32]) {
     for (at, x_of_bands) in x_of_bands.chunks_exact_mut(rows * BANDS).enumerate() {
         let first = at / band * depth + at % band;
         for (row, four) in x_of_bands.chunks_exact_mut(BANDS).enumerate() {
-            four.iter_mut().enumerate().for_each(|(index, four)| *four = x[row * n_in + first + index * band]);
+            for (index, four) in four.iter_mut().enumerate() {
+                *four = x[row * n_in + first + index * band] * W::SCALE;
+            }
         }
     }
     SUMS.with_borrow_mut(|sums| {
@@ -147,7 +157,14 @@ impl Plan {
 }
 
 /// `sums [columns / 8, rows, 8] += x · weight` over all rows of all bands, for whole tiles of columns.
-fn product_of_bands(x: &[f32], weight: &[f32], n_out: usize, columns: Range<usize>, rows: usize, sums: &mut [f32]) {
+fn product_of_bands<W: Weight>(
+    x: &[f32],
+    weight: &[W],
+    n_out: usize,
+    columns: Range<usize>,
+    rows: usize,
+    sums: &mut [f32],
+) {
     let stride = weight.len() / n_out / BANDS * n_out;
     for (at, x) in x.chunks_exact(rows * BANDS).enumerate() {
         let weights = &weight[at * n_out + columns.start..];

@@ -1,0 +1,175 @@
+//! Where models come from, what they are before they are loaded, and which of them this device keeps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Config, WeightDtype};
+
+/// The hub that ids are looked up at where nobody names another.
+pub const HUB: &str = "https://huggingface.co";
+
+/// Whether a text can be a hub's id: `org/name`, or `name` alone. Folders are told apart by a dot before the first slash
+/// or a slash at the end.
+pub fn is_repo_id(text: &str) -> bool {
+    const MOST: usize = 96;
+    let is_part = |part: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        !part.is_empty() && part.bytes().all(is_letter) && !part.starts_with(['.', '-']) && !part.contains("..")
+    };
+    text.len() <= MOST && text.split('/').count() <= 2 && text.split('/').all(is_part)
+}
+
+/// Whether a text can be a commit's name.
+pub fn is_commit(text: &str) -> bool {
+    (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A model to load, or to be told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// What the person calls it: `demo`, a hub's id, an address, files.
+    pub name: String,
+    pub place: Place,
+    /// To compute with; as many as the page's address says, or suit the machine, if not said here.
+    pub threads: Option<u32>,
+    /// How the matrices are held in memory; f32 if not said.
+    pub dtype: Option<WeightDtype>,
+}
+
+/// Where a model's files are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// Three addresses on the page's own origin, or blobs made by it. What lies there is as near as a kept copy, so
+    /// nothing of it is kept.
+    Files {
+        config: String,
+        /// Without it the model reads ids only.
+        tokenizer: Option<String>,
+        weights: String,
+    },
+    /// A hub's repository; kept on this device.
+    Hub(HubPlace),
+    /// Another site's folder that holds the three files; kept on this device. A script or a person gives it, never a
+    /// link.
+    Base { url: String },
+}
+
+/// A repository of a hub, which serves its files from `<host>/<repo>/resolve/<revision>/<file>`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubPlace {
+    /// `https://host`; [`HUB`] if not said.
+    pub host: Option<String>,
+    /// `org/name`, or `name` alone.
+    pub repo: String,
+    /// A branch, a tag or a commit; what is kept of the repository, or else `main`, if not said.
+    pub revision: Option<String>,
+    /// For a private or gated repository. It is told to the hub alone and written down nowhere.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for HubPlace {
+    /// All but the token: nothing that prints a request may tell it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = self.token.as_ref().map(|_| "(not told)");
+        let mut place = f.debug_struct("HubPlace");
+        place.field("host", &self.host).field("repo", &self.repo).field("revision", &self.revision);
+        place.field("token", &token).finish()
+    }
+}
+
+/// Where a model came from, exactly enough to get the same one again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The hub, as `https://host`, or the address of the folder.
+    pub host: String,
+    /// `org/name`; none for a folder.
+    pub repo: Option<String>,
+    /// The branch, tag or commit that was asked for.
+    pub revision: Option<String>,
+    /// The commit that the hub answered with.
+    pub commit: Option<String>,
+    /// SHA-256 of `model.safetensors`, in hex.
+    pub sha256: String,
+    /// Whether that is also what the source says it should be; a folder without metadata says nothing.
+    pub attested: bool,
+}
+
+/// A model before it is loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    pub name: String,
+    pub config: Config,
+    pub parameters: u64,
+    pub has_tokenizer: bool,
+    /// Element type of the weights in the file: `f32`, `f16` or `bf16`.
+    pub file_dtype: String,
+    pub repo: Option<String>,
+    pub commit: Option<String>,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// How many of them are on this device already.
+    pub bytes_here: u64,
+    /// Whether all of it is here, checked.
+    pub kept: bool,
+    /// One a type that the weights can be loaded in.
+    pub memory: Vec<Need>,
+    pub room: Room,
+}
+
+/// What a model's weights take in one type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Need {
+    pub dtype: WeightDtype,
+    pub bytes: u64,
+    /// Whether the engine's memory can hold that.
+    pub fits: bool,
+}
+
+/// The room that the browser gives this site, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    pub used: u64,
+    /// Unknown where the browser doesn't say.
+    pub quota: Option<u64>,
+    /// Whether the browser has promised not to clear it when room gets scarce.
+    pub persisted: bool,
+}
+
+impl Room {
+    /// Bytes that can still be written, as far as one knows.
+    pub fn free(&self) -> Option<u64> {
+        self.quota.map(|quota| quota.saturating_sub(self.used))
+    }
+}
+
+/// What this device keeps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// By name, then commit.
+    pub models: Vec<KeptModel>,
+    pub room: Room,
+}
+
+/// A model on this device, whole or in part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptModel {
+    /// Names it in [`super::Request::Forget`] and [`super::Request::Verify`], as its name does.
+    pub key: String,
+    /// What the person called it.
+    pub name: String,
+    pub host: String,
+    pub repo: Option<String>,
+    pub revision: Option<String>,
+    pub commit: Option<String>,
+    /// Element type of the weights in the file.
+    pub file_dtype: Option<String>,
+    /// Bytes of all its files; unknown before the first answer of the source is written down.
+    pub bytes: Option<u64>,
+    pub bytes_here: u64,
+    /// False while it is being downloaded, or where that was broken off: it can be gone on with.
+    pub whole: bool,
+    pub sha256: Option<String>,
+    /// Whether the source said the same hash.
+    pub attested: bool,
+    /// When the last byte came, in milliseconds since 1970.
+    pub date_ms: Option<u64>,
+}

@@ -1,0 +1,114 @@
+//! What a model is, before its weights are fetched.
+
+use super::Store;
+use super::address::{CONFIG, Site, TOKENIZER, WEIGHTS};
+use super::fetch::look;
+use super::fit;
+use super::journal::{self, JOURNAL};
+use super::memory::MemoryFile;
+use super::remote::introduce;
+use super::spans::Spans;
+use super::storage::{Device, Storage};
+use super::transfer::{Facts, Halt, Transfer};
+use super::watch::Watch;
+use super::wire::Wire;
+use crate::engine::Control;
+use crate::error::{Error, Result, StoreError};
+use crate::model::Config;
+use crate::model::weights::parameters;
+use crate::protocol::{Description, Source};
+
+impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
+    /// Describes the model at `site` by what is kept of it, or else by its small files and its weights' header, of
+    /// which nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Store::fetch`].
+    pub async fn describe<C: Control>(
+        &self,
+        source: &Source,
+        site: &Site,
+        watch: &Watch<'_, C>,
+    ) -> Result<Description> {
+        match self.describe_kept(source, site).await? {
+            Some(description) => Ok(description),
+            None => self.describe_remote(source, site, watch).await,
+        }
+    }
+
+    async fn describe_kept(&self, source: &Source, site: &Site) -> Result<Option<Description>> {
+        let Some((key, manifest)) = self.find(site).await? else { return Ok(None) };
+        let Some(config) = self.storage.read(&key, CONFIG).await? else { return Ok(None) };
+        let bytes = manifest.bytes();
+        let commit = manifest.provenance.commit.clone();
+        let has_tokenizer = manifest.file(TOKENIZER).is_some();
+        let found =
+            Found { config: Config::from_json(&config)?, has_tokenizer, file_dtype: manifest.file_dtype, commit };
+        Ok(Some(self.description(source, site, found, (bytes, bytes), true).await))
+    }
+
+    async fn describe_remote<C: Control>(
+        &self,
+        source: &Source,
+        site: &Site,
+        watch: &Watch<'_, C>,
+    ) -> Result<Description> {
+        let line = self.line(watch);
+        let introduction = introduce(&line, site).await?;
+        let commit = introduction.commit.clone();
+        let file = MemoryFile::default();
+        let url = site.url(WEIGHTS, commit.as_deref());
+        let nothing = (Facts::default(), Spans::default());
+        let transfer = Transfer::new(&line, WEIGHTS, (url, site.token()), &file, nothing, &|_| ());
+        let contents = look(&transfer, &file, &introduction).await.map_err(|halt| match halt {
+            Halt::Failed(error) => error,
+            Halt::Spoiled(error) => error.into(),
+            Halt::Changed | Halt::NoRanges => {
+                Error::from(StoreError::Changing { what: WEIGHTS.into(), host: site.host().into() })
+            }
+        })?;
+        let noted = self.storage.read(&site.key(commit.as_deref()), JOURNAL).await?;
+        let here = noted.and_then(|text| journal::read(&text)).map_or(0, |noted| noted.spans.total());
+        let small = introduction.config_json.len() + introduction.tokenizer_json.as_ref().map_or(0, Vec::len);
+        let found = Found {
+            config: introduction.config,
+            has_tokenizer: introduction.tokenizer_json.is_some(),
+            file_dtype: contents.file_dtype.to_owned(),
+            commit,
+        };
+        Ok(self.description(source, site, found, (contents.bytes + small as u64, here), false).await)
+    }
+
+    async fn description(
+        &self,
+        source: &Source,
+        site: &Site,
+        found: Found,
+        (bytes, bytes_here): (u64, u64),
+        kept: bool,
+    ) -> Description {
+        let sizes = parameters(&found.config).into_iter().map(|(_, shape)| shape.iter().product::<usize>() as u64);
+        Description {
+            name: source.name.clone(),
+            parameters: sizes.sum(),
+            has_tokenizer: found.has_tokenizer,
+            file_dtype: found.file_dtype,
+            repo: site.repo.as_ref().map(|repo| repo.id.clone()),
+            commit: found.commit,
+            bytes,
+            bytes_here,
+            kept,
+            memory: fit::needs(&found.config),
+            room: self.device.room().await,
+            config: found.config,
+        }
+    }
+}
+
+/// What was found out about a model.
+struct Found {
+    config: Config,
+    has_tokenizer: bool,
+    file_dtype: String,
+    commit: Option<String>,
+}

@@ -1,0 +1,92 @@
+//! Whether a model fits: its weights into the engine's memory, its files into the browser's room.
+
+use crate::error::{Result, StoreError};
+use crate::model::Config;
+use crate::model::weights::parameters;
+use crate::protocol::{Need, Room, WeightDtype};
+
+/// What the weights may take of the 4 GiB at which a wasm memory ends; the rest is for running the model.
+pub const MOST_WEIGHTS_BYTES: u64 = 7 << 29;
+
+/// Bytes of a model's weights in memory.
+pub fn weights_bytes(config: &Config, dtype: WeightDtype) -> u64 {
+    let bytes = |shape: &[usize]| shape.iter().product::<usize>() as u64 * dtype.of_parameter(shape).bytes();
+    parameters(config).iter().map(|(_, shape)| bytes(shape)).sum()
+}
+
+/// What the weights take in each type.
+pub fn needs(config: &Config) -> Vec<Need> {
+    let need = |dtype: WeightDtype| {
+        let bytes = weights_bytes(config, dtype);
+        Need { dtype, bytes, fits: bytes <= MOST_WEIGHTS_BYTES }
+    };
+    [WeightDtype::F32, WeightDtype::F16].map(need).to_vec()
+}
+
+/// Refuses a model that the engine's memory can't hold, before it is downloaded.
+///
+/// # Errors
+/// [`StoreError::TooLarge`] saying what would fit.
+pub fn in_memory(what: &str, config: &Config, dtype: WeightDtype) -> Result<()> {
+    let needed = weights_bytes(config, dtype);
+    if needed <= MOST_WEIGHTS_BYTES {
+        return Ok(());
+    }
+    let half = weights_bytes(config, WeightDtype::F16);
+    let instead = if half <= MOST_WEIGHTS_BYTES {
+        format!("Load it in f16, which takes {:.2} GB.", half as f64 / 1e9)
+    } else {
+        "Choose a smaller model: gpt2-xl is the largest that fits, in f16.".to_owned()
+    };
+    Err(StoreError::TooLarge { what: what.into(), dtype: name(dtype), needed, most: MOST_WEIGHTS_BYTES, instead }
+        .into())
+}
+
+fn name(dtype: WeightDtype) -> &'static str {
+    match dtype {
+        WeightDtype::F32 => "f32",
+        WeightDtype::F16 => "f16",
+    }
+}
+
+/// Refuses a download that the browser has no room for, before it begins.
+///
+/// # Errors
+/// [`StoreError::NoRoom`].
+pub fn in_room(what: &str, needed: u64, room: &Room) -> Result<()> {
+    match room.free() {
+        Some(free) if free < needed => Err(StoreError::NoRoom { what: what.into(), needed, free }.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(n_layer: usize, n_head: usize, d_model: usize) -> Config {
+        let json = format!(
+            r#"{{"model_type":"gpt2","n_layer":{n_layer},"n_head":{n_head},"n_embd":{d_model},"n_positions":1024,"vocab_size":50257}}"#
+        );
+        Config::from_json(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn says_what_fits_and_what_would() {
+        let [small, large, xl] = [config(12, 12, 768), config(36, 20, 1280), config(48, 25, 1600)];
+        assert_eq!(weights_bytes(&small, WeightDtype::F32), 124_439_808 * 4);
+        let fits = |config: &Config| needs(config).iter().map(|need| need.fits).collect::<Vec<_>>();
+        assert_eq!((fits(&small), fits(&large), fits(&xl)), (vec![true, true], vec![true, true], vec![false, true]));
+        let refused = in_memory("gpt2-xl", &xl, WeightDtype::F32).unwrap_err().to_string();
+        assert!(refused.contains("6.23 GB") && refused.contains("Load it in f16, which takes 3.1"), "{refused}");
+        let huge = in_memory("huge", &config(96, 25, 3200), WeightDtype::F16).unwrap_err().to_string();
+        assert!(huge.contains("Choose a smaller model"), "{huge}");
+    }
+
+    #[test]
+    fn an_unknown_quota_is_no_reason_to_refuse() {
+        let room = Room { used: 900, quota: Some(1000), persisted: false };
+        assert!(in_room("a", 100, &room).is_ok() && in_room("a", 101, &room).is_err());
+        assert!(in_room("a", u64::MAX, &Room::default()).is_ok());
+    }
+}

@@ -1,0 +1,205 @@
+//! What this device keeps: found, listed, built into a model, checked again, deleted.
+
+use sha2::{Digest, Sha256};
+
+use super::Store;
+use super::address::{CONFIG, Site, TOKENIZER, WEIGHTS, hex};
+use super::fetch::Held;
+use super::journal::{self, JOURNAL, Noted};
+use super::manifest::{Manifest, Provenance};
+use super::storage::{Device, Storage, StoredFile};
+use super::verify::{self, BLOCK_BYTES};
+use super::watch::{Meter, Watch};
+use super::wire::Wire;
+use crate::engine::Control;
+use crate::error::{Error, Result, StoreError};
+use crate::model::{Config, Model, ModelLoader};
+use crate::protocol::{Kept, KeptModel, Stage, WeightDtype};
+
+impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
+    /// A whole model of `site`, the newest where there are several commits of it.
+    ///
+    /// # Errors
+    /// What reading fails with; so for all of these.
+    pub async fn find(&self, site: &Site) -> Result<Option<(String, Manifest)>> {
+        let mut found: Option<(String, Manifest)> = None;
+        for key in self.storage.folders().await? {
+            let Some(manifest) = self.manifest(&key).await?.filter(|manifest| is_of(&manifest.provenance, site)) else {
+                continue;
+            };
+            if found.as_ref().is_none_or(|(_, other)| other.date_ms < manifest.date_ms) {
+                found = Some((key, manifest));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every model that is kept, whole or in part, and the room there is.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub async fn kept(&self) -> Result<Kept> {
+        let mut models = Vec::new();
+        for key in self.storage.folders().await? {
+            models.extend(self.kept_model(&key).await?);
+        }
+        models.sort_by(|a, b| (&a.name, &a.commit, &a.key).cmp(&(&b.name, &b.commit, &b.key)));
+        Ok(Kept { models, room: self.device.room().await })
+    }
+
+    /// None for a folder in which nothing has begun.
+    async fn kept_model(&self, key: &str) -> Result<Option<KeptModel>> {
+        if let Some(manifest) = self.manifest(key).await? {
+            return Ok(Some(manifest.kept(key)));
+        }
+        let noted = self.storage.read(key, JOURNAL).await?.and_then(|text| journal::read(&text));
+        Ok(noted.map(|noted| in_part(key, noted)))
+    }
+
+    /// Deletes a model, once no other tab uses it; gives back what is kept then.
+    ///
+    /// # Errors
+    /// [`StoreError::NotKept`] where there is none of that name.
+    pub async fn forget<C: Control>(&self, key: &str, watch: &Watch<'_, C>) -> Result<Kept> {
+        for key in self.keys(key).await? {
+            let (_lock, _) = self.hold(&key, watch).await?;
+            self.storage.delete(&key).await?;
+        }
+        self.kept().await
+    }
+
+    /// The folders that a key names, or a model's name: then the newest first.
+    async fn keys(&self, text: &str) -> Result<Vec<String>> {
+        if self.storage.folders().await?.iter().any(|folder| folder == text) {
+            return Ok(vec![text.to_owned()]);
+        }
+        let mut models = self.kept().await?.models;
+        models.retain(|model| model.name == text);
+        models.sort_by_key(|model| std::cmp::Reverse(model.date_ms));
+        if models.is_empty() {
+            return Err(StoreError::NotKept { what: text.to_owned() }.into());
+        }
+        Ok(models.into_iter().map(|model| model.key).collect())
+    }
+
+    /// Hashes a model's files again. What isn't as it was written down is deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::NotKept`], [`StoreError::WrongHash`].
+    pub async fn verify<C: Control>(&self, key: &str, watch: &Watch<'_, C>) -> Result<KeptModel> {
+        let key = &self.keys(key).await?[0];
+        let (lock, manifest) = self.hold(key, watch).await?;
+        let manifest = manifest.ok_or_else(|| StoreError::NotKept { what: key.to_owned() })?;
+        let held = Held::new(key.to_owned(), manifest, lock);
+        self.small_file(&held, CONFIG).await?;
+        self.small_file(&held, TOKENIZER).await?;
+        let (file, bytes) = self.weights(&held).await?;
+        let meter = Meter::new(watch, &self.device, Stage::Checking, WEIGHTS, bytes);
+        let found = verify::hash(&self.line(watch), &file, bytes, || bytes, |hashed| meter.tell(hashed)).await?;
+        let expected = held.manifest.weights_sha256().to_owned();
+        if found != expected {
+            drop(file);
+            self.storage.delete(key).await?;
+            return Err(StoreError::WrongHash { what: WEIGHTS.into(), expected, found }.into());
+        }
+        Ok(held.manifest.kept(key))
+    }
+
+    /// Builds a kept model, its weights held as `dtype`.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where a file isn't as long, or a small one not the same, as it was written down; what
+    /// [`ModelLoader`] finds wrong.
+    pub async fn build<C: Control>(
+        &self,
+        held: &Held<D::Lock>,
+        dtype: WeightDtype,
+        watch: &Watch<'_, C>,
+    ) -> Result<Model> {
+        let config = self.config_json(held).await?;
+        let tokenizer = self.small_file(held, TOKENIZER).await?;
+        let (file, bytes) = self.weights(held).await?;
+        let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), Some(bytes), dtype)?;
+        let meter = Meter::new(watch, &self.device, Stage::Reading, WEIGHTS, bytes);
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut at = 0;
+        while at < bytes {
+            let block = &mut block[..(bytes - at).min(BLOCK_BYTES as u64) as usize];
+            file.read_at(at, block).await?;
+            loader.push(block)?;
+            at += block.len() as u64;
+            meter.tell(at);
+            watch.control.breathe().await?;
+        }
+        loader.finish()
+    }
+
+    /// A kept model's shape.
+    ///
+    /// # Errors
+    /// As [`Store::build`].
+    pub async fn config(&self, held: &Held<D::Lock>) -> Result<Config> {
+        Config::from_json(&self.config_json(held).await?)
+    }
+
+    async fn config_json(&self, held: &Held<D::Lock>) -> Result<Vec<u8>> {
+        match self.small_file(held, CONFIG).await? {
+            Some(json) => Ok(json),
+            None => Err(self.damaged(held).await?),
+        }
+    }
+
+    /// A small file as it was kept; none where the model has none. A damaged model is deleted.
+    async fn small_file(&self, held: &Held<D::Lock>, name: &str) -> Result<Option<Vec<u8>>> {
+        let Some(facts) = held.manifest.file(name) else { return Ok(None) };
+        let bytes = self.storage.read(&held.key, name).await?;
+        match bytes.filter(|bytes| hex(&Sha256::digest(bytes)) == facts.sha256) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(self.damaged(held).await?),
+        }
+    }
+
+    async fn weights(&self, held: &Held<D::Lock>) -> Result<(S::File, u64)> {
+        let file = self.storage.open(&held.key, WEIGHTS).await?;
+        match held.manifest.file(WEIGHTS).map(|facts| facts.bytes) {
+            Some(bytes) if file.len().await? == bytes => Ok((file, bytes)),
+            _ => {
+                drop(file);
+                Err(self.damaged(held).await?)
+            }
+        }
+    }
+
+    async fn damaged(&self, held: &Held<D::Lock>) -> Result<Error> {
+        self.storage.delete(&held.key).await?;
+        Ok(StoreError::Damaged { what: held.manifest.provenance.name.clone() }.into())
+    }
+}
+
+/// Whether what is kept is what `site` asks for. Where no revision is said, any will do.
+fn is_of(kept: &Provenance, site: &Site) -> bool {
+    let asked = site.repo.as_ref();
+    let is_revision = asked
+        .and_then(|repo| repo.revision.as_deref())
+        .is_none_or(|revision| kept.commit.as_deref() == Some(revision) || kept.revision.as_deref() == Some(revision));
+    kept.base == site.base && kept.repo.as_ref() == asked.map(|repo| &repo.id) && is_revision
+}
+
+fn in_part(key: &str, noted: Noted) -> KeptModel {
+    let Provenance { name, base, repo, revision, commit } = noted.target.provenance;
+    KeptModel {
+        key: key.to_owned(),
+        name,
+        host: base,
+        repo,
+        revision,
+        commit,
+        file_dtype: Some(noted.target.file_dtype),
+        bytes: Some(noted.target.bytes),
+        bytes_here: noted.spans.total(),
+        whole: false,
+        sha256: noted.target.sha256,
+        attested: false,
+        date_ms: None,
+    }
+}

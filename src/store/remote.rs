@@ -1,0 +1,113 @@
+//! What a source says of a model before its weights: the small files, the commit, lengths and hashes.
+
+use serde::Deserialize;
+
+use super::address::{CONFIG, Site, TOKENIZER, WEIGHTS};
+use super::line::Line;
+use super::storage::Device;
+use super::transfer::Facts;
+use super::wire::{Ask, Wire, is_sha256};
+use crate::engine::Control;
+use crate::error::{Error, Result, StoreError};
+use crate::model::Config;
+
+/// A model's small files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Introduction {
+    pub config_json: Vec<u8>,
+    pub config: Config,
+    /// None where there is none: such a model reads ids only.
+    pub tokenizer_json: Option<Vec<u8>>,
+    /// The hub's commit, where it says one.
+    pub commit: Option<String>,
+}
+
+/// Gets the small files.
+///
+/// # Errors
+/// [`StoreError`]; [`Error::Config`] where the model is no GPT-2.
+pub async fn introduce<W: Wire, D: Device, C: Control>(line: &Line<'_, W, D, C>, site: &Site) -> Result<Introduction> {
+    let token = site.token();
+    let (head, config_json) =
+        line.whole(CONFIG, &Ask { url: &site.url(CONFIG, None), range: None, token, is_kept: true }).await?;
+    let config = Config::from_json(&config_json)?;
+    // a folder's header is not a commit of anything
+    let commit = head.commit.filter(|_| site.repo.is_some());
+    let url = site.url(TOKENIZER, commit.as_deref());
+    let tokenizer_json = match line.whole(TOKENIZER, &Ask { url: &url, range: None, token, is_kept: true }).await {
+        Err(Error::Store(StoreError::NotThere { .. })) => None,
+        read => Some(read?.1),
+    };
+    Ok(Introduction { config_json, config, tokenizer_json, commit })
+}
+
+/// The hub's answer about a revision.
+#[derive(Deserialize)]
+struct Metadata {
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
+    size: Option<u64>,
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    sha256: Option<String>,
+    size: Option<u64>,
+}
+
+/// Asks the hub for the weights' length and hash. Browsers don't show the headers of an answer that redirects, and that
+/// is where the hub has them too. A hub, or a mirror of one, that says nothing makes no model unusable: it is kept
+/// without that check, and the person is told so.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub async fn weights_facts<W: Wire, D: Device, C: Control>(
+    line: &Line<'_, W, D, C>,
+    site: &Site,
+    commit: Option<&str>,
+) -> Result<Facts> {
+    let Some(url) = site.metadata_url(commit) else { return Ok(Facts::default()) };
+    let json = match line
+        .whole("the model's metadata", &Ask { url: &url, range: None, token: site.token(), is_kept: true })
+        .await
+    {
+        Err(Error::Cancelled) => return Err(Error::Cancelled),
+        Err(_) => return Ok(Facts::default()),
+        Ok((_, json)) => json,
+    };
+    Ok(facts(&json).unwrap_or_default())
+}
+
+fn facts(json: &[u8]) -> Option<Facts> {
+    let metadata: Metadata = serde_json::from_slice(json).ok()?;
+    let file = metadata.siblings.into_iter().find(|file| file.rfilename == WEIGHTS)?;
+    let lfs = file.lfs?;
+    let sha256 = lfs.sha256.map(|hash| hash.to_ascii_lowercase()).filter(|hash| is_sha256(hash));
+    Some(Facts { bytes: lfs.size.or(file.size), etag: None, sha256 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_hubs_metadata_and_nothing_wild() {
+        let hash = "0f".repeat(32);
+        let json = format!(
+            r#"{{"id":"a/b","sha":"c","siblings":[{{"rfilename":"config.json","size":3}},
+            {{"rfilename":"model.safetensors","size":12,"blobId":"d","lfs":{{"sha256":"{hash}","size":12,"pointerSize":3}}}}]}}"#
+        );
+        let expected = Facts { bytes: Some(12), etag: None, sha256: Some(hash) };
+        assert_eq!(facts(json.as_bytes()), Some(expected));
+        for wild in ["", "{}", "[]", r#"{"siblings":[]}"#, r#"{"siblings":[{"rfilename":"model.safetensors"}]}"#] {
+            assert_eq!(facts(wild.as_bytes()), None, "{wild}");
+        }
+        let short = r#"{"siblings":[{"rfilename":"model.safetensors","lfs":{"sha256":"../..","size":1}}]}"#;
+        assert_eq!(facts(short.as_bytes()).unwrap().sha256, None);
+    }
+}

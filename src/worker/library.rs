@@ -1,0 +1,99 @@
+//! The models that this browser can have: fetched, kept, loaded.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+use super::device::Browser;
+use super::files::Files;
+use super::wire::Fetch;
+use crate::engine::Control;
+use crate::error::{Error, Result, StoreError};
+use crate::protocol::{Answer, Event, Place, Progress, Request, Source};
+use crate::session::Session;
+use crate::store::Store;
+use crate::store::address::Site;
+use crate::store::direct::{self, Files as Addresses};
+use crate::store::fit::{MOST_WEIGHTS_BYTES, weights_bytes};
+use crate::store::line::Terms;
+use crate::store::watch::Watch;
+
+type BrowserStore = Store<Fetch, Files, Browser>;
+
+/// Opened when it is first needed: the demo model needs none of it.
+#[derive(Default)]
+pub struct Library(OnceCell<Rc<BrowserStore>>);
+
+impl Library {
+    async fn store(&self) -> Result<Rc<BrowserStore>> {
+        if let Some(store) = self.0.get() {
+            return Ok(store.clone());
+        }
+        let storage = Files::open().await?;
+        let store = Rc::new(Store { wire: Fetch, storage, device: Browser, terms: Terms::default() });
+        // another request may have opened it meanwhile; one is as good as the other
+        Ok(self.0.get_or_init(|| store).clone())
+    }
+
+    /// Gets a model from where `source` says. `loaded` is the one that answers till then; it makes way early where
+    /// memory can't hold both.
+    ///
+    /// # Errors
+    /// [`StoreError`], what is wrong with the model, [`Error::Cancelled`].
+    pub async fn load(
+        &self,
+        source: &Source,
+        loaded: &RefCell<Option<Rc<Session>>>,
+        control: &impl Control,
+        on_event: &dyn Fn(Event),
+    ) -> Result<Session> {
+        let on_progress = |progress: Progress| on_event(Event::Progress(progress));
+        let watch = Watch { control, on_progress: &on_progress };
+        let dtype = source.dtype.unwrap_or_default();
+        let site = match (&source.place, Site::of(&source.place)?) {
+            (_, Some(site)) => site,
+            (Place::Files { config, tokenizer, weights }, None) => {
+                let files = Addresses { config, tokenizer: tokenizer.as_deref(), weights };
+                let model = direct::load(&Fetch, &files, dtype, &watch).await?;
+                return Ok(Session::new(source.name.clone(), model));
+            }
+            (Place::Hub(_) | Place::Base { .. }, None) => return Err(not_a_site()),
+        };
+        let store = self.store().await?;
+        let held = store.fetch(source, &site, &watch).await?;
+        let config = store.config(&held).await?;
+        let is_tight = loaded.borrow().as_ref().is_some_and(|session| {
+            let info = session.info();
+            weights_bytes(&info.config, info.dtype) + weights_bytes(&config, dtype) > MOST_WEIGHTS_BYTES
+        });
+        if is_tight {
+            loaded.take();
+        }
+        let model = store.build(&held, dtype, &watch).await?;
+        Ok(Session::new(source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+    }
+
+    /// Answers what is asked about kept models and those that could be.
+    ///
+    /// # Errors
+    /// As [`Library::load`].
+    pub async fn answer(&self, request: &Request, control: &impl Control, on_event: &dyn Fn(Event)) -> Result<Answer> {
+        let on_progress = |progress: Progress| on_event(Event::Progress(progress));
+        let watch = Watch { control, on_progress: &on_progress };
+        let store = self.store().await?;
+        Ok(match request {
+            Request::Describe(source) => {
+                let site = Site::of(&source.place)?.ok_or_else(not_a_site)?;
+                Answer::Described(store.describe(source, &site, &watch).await?)
+            }
+            Request::Kept => Answer::Kept(store.kept().await?),
+            Request::Forget { key } => Answer::Forgotten(store.forget(key, &watch).await?),
+            Request::Verify { key } => Answer::Verified(store.verify(key, &watch).await?),
+            _ => return Err(Error::Unsupported("This is no question about kept models.".into())),
+        })
+    }
+}
+
+fn not_a_site() -> Error {
+    let why = "files and folders of this page's own are loaded, not described.";
+    StoreError::BadAddress { text: "this page".into(), why }.into()
+}
