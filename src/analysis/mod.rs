@@ -3,6 +3,7 @@
 pub mod attribute;
 pub mod bench;
 pub mod corpus;
+pub mod congruence;
 pub mod generate;
 pub mod intervene;
 pub mod logit_lens;
@@ -11,3 +12,4 @@ pub mod neurons;
 pub mod pair;
 pub mod patch;
 pub mod predict;
+pub mod tables;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::congruence::{CongruenceArguments, SearchArguments, TablesArguments};
 use super::corpus::{CorpusArguments, MergeArguments};
 use super::documents;
 use crate::error::{Error, Result};
@@ -137,6 +138,12 @@ pub enum Command {
     Corpus(CorpusArguments),
     /// Add up what corpus found in its shards
     Merge(MergeArguments),
+    /// The product of a neuron's output weights with every token's embedding, or of a token's with every neuron's
+    Congruence(CongruenceArguments),
+    /// Neurons and tokens that belong together, out of all pairs
+    Search(SearchArguments),
+    /// Multiplies all neurons with all tokens and keeps what stands out in a file
+    Tables(TablesArguments),
     /// How fast the model runs here
     Bench,
     /// The prediction before and after edits of the model
@@ -311,6 +318,9 @@ impl Arguments {
             Command::Corpus(_) | Command::Merge(_) => {
                 return Err(Error::Unsupported("This is no request to a session.".into()));
             }
+            Command::Congruence(arguments) => arguments.request(),
+            Command::Search(arguments) => arguments.request(),
+            Command::Tables(arguments) => arguments.request(),
             Command::Bench => Request::Bench(BenchTask::Table {}),
             Command::Edit { prompt, tokens, edits, top } => Request::Edit(EditOptions {
                 prompt: prompt.prompt()?,

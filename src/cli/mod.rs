@@ -2,6 +2,7 @@
 
 mod arguments;
 mod corpus;
+mod congruence;
 mod documents;
 mod print;
 
@@ -16,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelLoader, WeightDtype};
-use crate::protocol::{Answer, Event, Request};
+use crate::protocol::{Answer, Bytes, Event, Request, TableTask};
 use crate::session::Session;
 use arguments::{Arguments, Command, ModelArguments};
 
@@ -52,19 +53,32 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     let answer = match &arguments.command {
         Command::Corpus(o) => Answer::Corpus(corpus::corpus(&session()?, o, arguments.model.no_bos)?),
         Command::Merge(o) => Answer::Corpus(corpus::merge(o)?),
-        _ => {
+        command => {
             let request = arguments.request()?;
-            ask(&session()?, &request)?
+            ask(&session()?, command, &request)?
         }
     };
-    let text = if arguments.model.json { print::json(&answer) } else { print::table(&answer) };
+    let text = match (&answer, &arguments.command) {
+        (Answer::TableFile(table), Command::Tables(tables)) => {
+            let written = congruence::write(&tables.out, table)?;
+            if arguments.model.json { serde_json::to_string(&written).unwrap_or_default() } else { written.text() }
+        }
+        _ if arguments.model.json => print::json(&answer),
+        _ => print::table(&answer),
+    };
     // a reader that has gone away (`| head`) is no failure
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
 }
 
-fn ask(session: &Session, request: &Request) -> Result<Answer> {
-    let bar = progress_bar("{msg} {bar:32} {pos} of {len}", 0);
+fn ask(session: &Session, command: &Command, request: &Request) -> Result<Answer> {
+    if let Command::Search(search) = command
+        && let Some(path) = &search.table
+    {
+        let open = Request::Table(TableTask::Open(Bytes(read_file(path)?)));
+        complete(session.answer(&open, &Unhurried, |_| ()))?;
+    }
+    let bar = progress_bar("{msg} {bar:32} {human_pos} of {human_len}, {eta} left", 0);
     let answer = complete(session.answer(request, &Unhurried, |event| show(&bar, event)));
     bar.finish_and_clear();
     answer
@@ -125,6 +139,11 @@ fn progress_bar(template: &str, total: u64) -> ProgressBar {
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| unreadable(path, &e))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    let why = format!("it can't be written ({error}). Choose another place.");
+    Error::Read { what: path.display().to_string(), why }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {

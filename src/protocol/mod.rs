@@ -7,6 +7,7 @@ mod answers;
 mod bench;
 mod bulk;
 mod corpus;
+mod congruence;
 pub mod json;
 mod models;
 mod options;
@@ -18,6 +19,7 @@ pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;
 pub use bulk::*;
+pub use congruence::*;
 pub use corpus::*;
 pub use models::*;
 pub use options::*;
@@ -60,6 +62,10 @@ pub enum Lane {
     Edit,
     Corpus,
     CorpusNeuron,
+    Profile,
+    Columns,
+    Search,
+    Table,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,6 +97,17 @@ pub enum Request {
     Token {
         text: String,
     },
+    Congruence(CongruenceOptions),
+    Search(SearchOptions),
+    Hubs(HubsOptions),
+    /// A table, to its end.
+    Tables(TablesOptions),
+    Table(TableTask),
+    Profile(ProfileOptions),
+    Columns(ColumnsOptions),
+    /// All pairs of a search, whatever its `top`.
+    AllPairs(SearchOptions),
+    AllTokens,
     Bench(BenchTask),
     Corpus(CorpusRequest),
     CorpusNeuron(CorpusNeuronOptions),
@@ -147,6 +164,8 @@ pub enum Unit {
     Rows,
     /// Patched runs.
     Runs,
+    /// Of a neuron's weights and a token's.
+    Products,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -167,6 +186,16 @@ pub enum Answer {
     Neurons(Neurons),
     Edited(Edited),
     Token(Token),
+    Congruence(Congruence),
+    Pairs(Vec<FoundPair>),
+    Hubs(Hubs),
+    TableFile(TableFile),
+    TableState(TableState),
+    Bytes(Bytes),
+    Profile(Profile),
+    Columns(Columns),
+    AllPairs(PairColumns),
+    AllTokens(AllTokens),
     Bench(Bench),
     Corpus(CorpusAnswer),
     CorpusNeuron(NeuronAnswer),

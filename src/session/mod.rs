@@ -1,8 +1,10 @@
 //! A loaded model answering requests: what the worker and the command line both call.
 
 mod corpus;
+mod congruence;
 mod edits;
 pub mod queue;
+mod tables;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -33,6 +35,7 @@ pub struct Session {
     bases: RefCell<VecDeque<Rc<CpuBase>>>,
     /// What the last pass over a corpus has found.
     findings: RefCell<Option<Findings>>,
+    tables: tables::Tables,
 }
 
 /// A clean and a corrupted prompt, and the one before.
@@ -49,6 +52,7 @@ impl Session {
             last: RefCell::new(None),
             bases: RefCell::default(),
             findings: RefCell::default(),
+            tables: tables::Tables::default(),
         }
     }
 
@@ -131,6 +135,15 @@ impl Session {
                 Ok(Answer::Neurons(neurons::neurons(&pair, layers, is_one, control, &mut on_event).await?))
             }
             Request::CorpusNeuron(o) => self.corpus_neuron(o),
+            Request::Congruence(_)
+            | Request::Search(_)
+            | Request::Hubs(_)
+            | Request::Tables(_)
+            | Request::Table(_)
+            | Request::Profile(_)
+            | Request::Columns(_)
+            | Request::AllPairs(_)
+            | Request::AllTokens => self.congruence(request, control, &mut on_event).await,
             Request::Bench(task) => Ok(Answer::Bench(bench::bench(&self.engine, task, control).await?)),
             Request::Edit(o) => {
                 let tokens = self.tokens(&o.tokens)?;
