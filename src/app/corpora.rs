@@ -13,10 +13,7 @@ pub const CORPORA: [(&str, &str); 2] = [("demo", "./corpora/demo.jsonl.gz"), ("e
 pub fn data_file(data: &JsValue) -> Result<DataFile, Failure> {
     let file = |name: String, url: String| DataFile { name, url };
     if let Some(dropped) = data.dyn_ref::<File>() {
-        let url = Url::create_object_url_with_blob(dropped).map_err(|_| {
-            Failure::from(&Error::Read { what: dropped.name(), why: "the browser gave no access.".into() })
-        })?;
-        return Ok(file(dropped.name(), url));
+        return dropped_file(dropped);
     }
     let address = data.as_string().unwrap_or_default();
     let address = CORPORA.iter().find(|(name, _)| *name == address).map_or(&address[..], |(_, url)| url);
@@ -33,4 +30,11 @@ pub fn data_file(data: &JsValue) -> Result<DataFile, Failure> {
             "data takes \"demo\", \"english\", an address on this site, a File, or an array of these.".into(),
         ))),
     }
+}
+
+/// A file from the person's disk.
+pub fn dropped_file(file: &File) -> Result<DataFile, Failure> {
+    let url = Url::create_object_url_with_blob(file)
+        .map_err(|_| Failure::from(&Error::Read { what: file.name(), why: "the browser gave no access.".into() }))?;
+    Ok(DataFile { name: file.name(), url })
 }

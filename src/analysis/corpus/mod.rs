@@ -10,6 +10,7 @@ pub mod findings;
 pub mod folder;
 pub mod layer;
 pub mod plan;
+pub mod rank;
 pub mod study;
 pub mod sum;
 
