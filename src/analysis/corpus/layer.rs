@@ -162,7 +162,9 @@ impl Counts {
                     }
                 }
             }
-            self.sum.iter_mut().zip(sum).for_each(|(all, short)| *all += f64::from(short));
+            for lane in 0..TOGETHER {
+                self.sum[lane] += f64::from(sum[lane]);
+            }
         }
     }
 
@@ -178,9 +180,9 @@ impl Counts {
             self.at[lane] = if higher { at } else { self.at[lane] };
             bins[lane] = bin(x);
         }
-        for (counts, bin) in self.bins.iter_mut().zip(bins) {
+        for lane in 0..TOGETHER {
             // `bin` is below BINS by its own last step
-            counts[bin as usize % BINS] += 1;
+            self.bins[lane][bins[lane] as usize % BINS] += 1;
         }
     }
 }
