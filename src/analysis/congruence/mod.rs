@@ -27,11 +27,10 @@ use crate::protocol::Convention;
 /// A convention, with what it needs of the model.
 pub struct Weighing {
     pub convention: Convention,
-    /// For [`Convention::Unembed`] only.
+    /// `ē`, and `g` as f32 and f64: for [`Convention::Unembed`] only.
     unembed: Option<Unembed>,
 }
 
-/// `ē` and `g`.
 struct Unembed {
     mean_embedding: Vec<f64>,
     final_weight: Vec<f32>,
