@@ -2,7 +2,6 @@
 
 pub mod attribute;
 pub mod bench;
-pub mod congruence;
 pub mod generate;
 pub mod intervene;
 pub mod logit_lens;
@@ -11,4 +10,3 @@ pub mod neurons;
 pub mod pair;
 pub mod patch;
 pub mod predict;
-pub mod tables;

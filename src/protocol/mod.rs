@@ -6,7 +6,6 @@
 mod answers;
 mod bench;
 mod bulk;
-mod congruence;
 pub mod json;
 mod models;
 mod options;
@@ -18,7 +17,6 @@ pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;
 pub use bulk::*;
-pub use congruence::*;
 pub use models::*;
 pub use options::*;
 
@@ -58,10 +56,6 @@ pub enum Lane {
     Patch,
     Neurons,
     Edit,
-    Profile,
-    Columns,
-    Search,
-    Table,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,17 +87,6 @@ pub enum Request {
     Token {
         text: String,
     },
-    Congruence(CongruenceOptions),
-    Search(SearchOptions),
-    Hubs(HubsOptions),
-    /// A table, to its end.
-    Tables(TablesOptions),
-    Table(TableTask),
-    Profile(ProfileOptions),
-    Columns(ColumnsOptions),
-    /// All pairs of a search, whatever its `top`.
-    AllPairs(SearchOptions),
-    AllTokens,
     Bench(BenchTask),
     /// What runs here: versions, threads, memory.
     Info,
@@ -156,8 +139,6 @@ pub enum Unit {
     Rows,
     /// Patched runs.
     Runs,
-    /// Of a neuron's weights and a token's.
-    Products,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -178,16 +159,6 @@ pub enum Answer {
     Neurons(Neurons),
     Edited(Edited),
     Token(Token),
-    Congruence(Congruence),
-    Pairs(Vec<FoundPair>),
-    Hubs(Hubs),
-    TableFile(TableFile),
-    TableState(TableState),
-    Bytes(Bytes),
-    Profile(Profile),
-    Columns(Columns),
-    AllPairs(PairColumns),
-    AllTokens(AllTokens),
     Bench(Bench),
     Info(Info),
 }

@@ -4,7 +4,6 @@ pub mod bars;
 pub mod dots;
 pub mod heat;
 mod heat_cells;
-pub mod histogram;
 pub mod line;
 pub mod scale;
 pub mod scatter;

@@ -1,6 +1,5 @@
 //! Small pieces that several views are made of.
 
-pub mod complete;
 pub mod copy_link;
 pub mod cursor;
 pub mod device;
