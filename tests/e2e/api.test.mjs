@@ -69,7 +69,7 @@ test("is ready with the demo model", async () => {
 test("loads a folder of the site, tells its progress, and the page follows", async () => {
   const progress = await page.evaluate(async () => {
     const seen = [];
-    await window.peartree.load("models/p", { engine: "cpu", dtype: "f32", onProgress: (p) => seen.push(p) });
+    await window.peartree.load("models/p/", { engine: "cpu", dtype: "f32", onProgress: (p) => seen.push(p) });
     return seen;
   });
   const last = progress.filter((p) => p.what === "model.safetensors").at(-1);
@@ -79,13 +79,13 @@ test("loads a folder of the site, tells its progress, and the page follows", asy
 
 test("loads weights in f16, and refuses a type that there isn't", async () => {
   const figures = () => value("lens", { prompt: oracle.clean, tokens: [" an", " a"] });
-  const loaded = await page.evaluate(() => window.peartree.load("models/p", { dtype: "f16" }));
+  const loaded = await page.evaluate(() => window.peartree.load("models/p/", { dtype: "f16" }));
   assert.equal(loaded.dtype, "f16");
   const { own_ln } = await figures();
   for (const [i, figure] of own_ln.entries()) assert.ok(Math.abs(figure - oracle.lens_own[i]) < 2e-2, `${figure} ${oracle.lens_own[i]}`);
-  const code = await page.evaluate(() => window.peartree.load("models/p", { dtype: "f8" }).catch((error) => error.code));
+  const code = await page.evaluate(() => window.peartree.load("models/p/", { dtype: "f8" }).catch((error) => error.code));
   assert.equal(code, "bad_option");
-  await page.evaluate(() => window.peartree.load("models/p"));
+  await page.evaluate(() => window.peartree.load("models/p/"));
   assert.equal((await value("info")).model.dtype, "f32");
   assert.notDeepEqual((await figures()).own_ln, own_ln);
 });
@@ -230,14 +230,14 @@ test("refuses what it can't answer, by code", async () => {
   assert.equal(await code("predict", { prompt: "I", topp: 3 }), "bad_option");
   assert.equal(await code("predict"), "bad_option");
   assert.equal(await code("generate", { prompt: "I", max: 0 }), "bad_option");
-  assert.equal(await code("load", "https://example.com/gpt2/"), "unsupported");
+  assert.equal(await code("load", "ftp://example.com/gpt2/"), "unsupported");
   assert.equal(await code("load", "demo", { engine: "gpu" }), "unsupported");
   assert.equal(await code("load", 7), "unsupported");
   assert.equal(await code("load", []), "not_there");
 });
 
 test("a model that doesn't load leaves the one before", async () => {
-  assert.equal(await code("load", "models/short"), "bad_weights");
+  assert.equal(await code("load", "models/short/"), "bad_weights");
   assert.deepEqual((await value("predict", { prompt: oracle.clean })).ids, oracle.clean_ids);
 });
 
