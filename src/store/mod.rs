@@ -11,8 +11,6 @@ pub mod address; // ids, revisions, addresses
 pub mod wire; // what is asked of servers, and what they answer
 pub mod storage; // where bytes live
 pub mod memory; // … in memory
-#[cfg(not(target_arch = "wasm32"))]
-pub mod disk; // … on a disk
 pub mod blocks; // … as entries of a cache
 pub mod spans; // which bytes of a file there are
 pub mod manifest; // what is written down of a whole model
