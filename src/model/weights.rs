@@ -113,6 +113,11 @@ pub fn parameters(config: &Config) -> Vec<(String, Vec<usize>)> {
     all
 }
 
+/// How many numbers a model of this shape learns.
+pub fn n_parameters(config: &Config) -> u64 {
+    parameters(config).iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+}
+
 impl Weights {
     /// How the matrices are held.
     pub fn dtype(&self) -> WeightDtype {

@@ -13,7 +13,8 @@ use crate::analysis::{attribute, bench, generate, intervene, logit_lens, neurons
 use crate::engine::cpu::base::CpuBase;
 use crate::engine::{BaseRun, Control, CpuEngine, Engine};
 use crate::error::{Error, Result};
-use crate::model::{Model, Vocabulary, weights};
+use crate::model::weights::n_parameters;
+use crate::model::{Model, Vocabulary};
 use crate::protocol::{
     Answer, Event, GenerateOptions, Generation, LayerArgument, ModelInfo, Origin, Prompt, Request, Token, TokenArgument,
 };
@@ -48,8 +49,7 @@ impl Session {
 
     pub fn info(&self) -> ModelInfo {
         let config = self.engine.config().clone();
-        let sizes = weights::parameters(&config).into_iter().map(|(_, shape)| shape.iter().product::<usize>() as u64);
-        let parameters = sizes.sum();
+        let parameters = n_parameters(&config);
         let token = |id| Token { id, token: self.vocabulary.text(id) };
         ModelInfo {
             name: self.name.clone(),

@@ -100,18 +100,14 @@ pub fn usual_dtype(needs: &[Need], parameters: u64) -> WeightDtype {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::weights::parameters;
+    use crate::model::weights::n_parameters;
     use crate::store::fit::needs;
 
     const GB: u64 = 1_000_000_000;
 
-    fn count(config: &Config) -> u64 {
-        parameters(config).iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
-    }
-
     #[test]
     fn the_known_models_have_the_papers_sizes() {
-        let counts: Vec<u64> = KNOWN.iter().map(|known| count(&known.config())).collect();
+        let counts: Vec<u64> = KNOWN.iter().map(|known| n_parameters(&known.config())).collect();
         assert_eq!(counts, [81_912_576, 124_439_808, 354_823_168, 774_030_080, 1_557_611_200]);
         for (known, count) in KNOWN.iter().zip(counts) {
             // the files hold little beside the weights, in f32
@@ -122,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_small_ones_load_in_f32_and_the_others_in_f16() {
-        let usual = |known: &Known| usual_dtype(&needs(&known.config()), count(&known.config()));
+        let usual = |known: &Known| usual_dtype(&needs(&known.config()), n_parameters(&known.config()));
         let f32s: Vec<&str> = KNOWN.iter().filter(|k| usual(k) == WeightDtype::F32).map(Known::name).collect();
         assert_eq!(f32s, ["distilgpt2", "gpt2"]);
     }

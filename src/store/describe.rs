@@ -15,7 +15,7 @@ use super::wire::Wire;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
 use crate::model::Config;
-use crate::model::weights::parameters;
+use crate::model::weights::n_parameters;
 use crate::protocol::{Description, Source};
 
 impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
@@ -87,10 +87,9 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         (bytes, bytes_here): (u64, u64),
         kept: bool,
     ) -> Description {
-        let sizes = parameters(&found.config).into_iter().map(|(_, shape)| shape.iter().product::<usize>() as u64);
         Description {
             name: source.name.clone(),
-            parameters: sizes.sum(),
+            parameters: n_parameters(&found.config),
             has_tokenizer: found.has_tokenizer,
             file_dtype: found.file_dtype,
             repo: site.repo.as_ref().map(|repo| repo.id.clone()),

@@ -186,20 +186,11 @@ fn is_of(kept: &Provenance, site: &Site) -> bool {
 }
 
 fn in_part(key: &str, noted: Noted) -> KeptModel {
-    let Provenance { name, base, repo, revision, commit } = noted.target.provenance;
     KeptModel {
-        key: key.to_owned(),
-        name,
-        host: base,
-        repo,
-        revision,
-        commit,
         file_dtype: Some(noted.target.file_dtype),
         bytes: Some(noted.target.bytes),
         bytes_here: noted.spans.total(),
-        whole: false,
         sha256: noted.target.sha256,
-        attested: false,
-        date_ms: None,
+        ..noted.target.provenance.kept(key)
     }
 }

@@ -24,6 +24,28 @@ pub struct Provenance {
     pub commit: Option<String>,
 }
 
+impl Provenance {
+    /// A model of which nothing is known but where it comes from.
+    pub fn kept(self, key: &str) -> KeptModel {
+        let Provenance { name, base, repo, revision, commit } = self;
+        KeptModel {
+            key: key.to_owned(),
+            name,
+            host: base,
+            repo,
+            revision,
+            commit,
+            file_dtype: None,
+            bytes: None,
+            bytes_here: 0,
+            whole: false,
+            sha256: None,
+            attested: false,
+            date_ms: None,
+        }
+    }
+}
+
 /// One file as it was when it was whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
@@ -99,14 +121,7 @@ impl Manifest {
     }
 
     pub fn kept(&self, key: &str) -> KeptModel {
-        let Provenance { name, base, repo, revision, commit } = self.provenance.clone();
         KeptModel {
-            key: key.to_owned(),
-            name,
-            host: base,
-            repo,
-            revision,
-            commit,
             file_dtype: Some(self.file_dtype.clone()),
             bytes: Some(self.bytes()),
             bytes_here: self.bytes(),
@@ -114,6 +129,7 @@ impl Manifest {
             sha256: Some(self.weights_sha256().to_owned()),
             attested: self.attested,
             date_ms: Some(self.date_ms),
+            ..self.provenance.clone().kept(key)
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::app::requests::models::look_at;
 use crate::app::state::{Dispatch, Models, Shared, Spot};
 use crate::app::widgets::device;
 use crate::error::Error;
-use crate::model::weights::parameters;
+use crate::model::weights::n_parameters;
 use crate::protocol::{KeptModel, ModelInfo, Need, Source};
 use crate::store::catalog::{KNOWN, Known, Verdict, verdict};
 use crate::store::fit::needs;
@@ -43,7 +43,7 @@ pub fn KnownModels(props: &Props) -> Html {
 
 fn row(known: &'static Known, props: &Props) -> Html {
     let config = known.config();
-    let count: u64 = parameters(&config).iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
+    let count = n_parameters(&config);
     let needs = needs(&config);
     let kept =
         kept_of(props.models.kept.as_deref().map_or(&[][..], |kept| &kept.models), &props.hub.base(), known.repo);
