@@ -3,7 +3,7 @@
 mod common;
 
 use candle_core::{DType, Device, Tensor};
-use common::{ask, assert_close, corpus, model_in, pairs};
+use common::{ask, assert_close, corpus, greedy, model_in, pairs};
 use peartree::engine::cpu::forward::{self, Hooks};
 use peartree::engine::{Activation, CpuEngine, Engine, FinalNorm, Site, Unhurried, complete};
 use peartree::model::{Model, WeightDtype};
@@ -73,18 +73,7 @@ fn requests() -> Vec<Request> {
             no_bos,
         }),
         Request::Edit(edit(&["2:137=clean@all", "1.h2=zero@all", "0:5=mean@last", "2.mlp=*0.5@last"])),
-        Request::Generate(GenerateOptions {
-            prompt: clean.clone(),
-            max: 12,
-            temperature: 0.0,
-            top_k: None,
-            top_p: None,
-            seed: 0,
-            set: vec![],
-            clean: None,
-            corpus: vec![],
-            no_bos,
-        }),
+        Request::Generate(GenerateOptions { no_bos, ..greedy(clean.clone(), 12) }),
     ]
 }
 

@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{Oracle, ask, assert_close, model, pairs, session};
+use common::{Oracle, ask, assert_close, greedy, model, pairs, session};
 use peartree::engine::site::BlockSite;
 use peartree::engine::{CpuEngine, Engine, FinalNorm, Site, SiteSet, Unhurried, complete};
 use peartree::protocol::{
-    Answer, GenerateOptions, Generation, LensOptions, LensTable, LensTableOptions, LogitLens, PredictOptions,
-    Prediction, Prompt, Request, TokenArgument,
+    Answer, Generation, LensOptions, LensTable, LensTableOptions, LogitLens, PredictOptions, Prediction, Prompt,
+    Request, TokenArgument,
 };
 use peartree::session::Session;
 #[cfg(target_arch = "wasm32")]
@@ -173,18 +173,7 @@ fn greedy_generation_with_the_cache_is_the_oracles() {
     let session = session();
     for oracle in pairs() {
         let (ids, prompt) = (oracle.ids("greedy_ids"), oracle.ids("clean_ids"));
-        let options = GenerateOptions {
-            prompt: Prompt::Text(oracle.text("clean").into()),
-            max: ids.len() - prompt.len(),
-            temperature: 0.0,
-            top_k: None,
-            top_p: None,
-            seed: 0,
-            set: vec![],
-            clean: None,
-            corpus: vec![],
-            no_bos: false,
-        };
+        let options = greedy(Prompt::Text(oracle.text("clean").into()), ids.len() - prompt.len());
         let Answer::Generation(Generation { ids: new, text }) = ask(&session, Request::Generate(options)).unwrap()
         else {
             panic!("generate answers with a generation")

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CONFIG, WEIGHTS, ask, session};
+use common::{CONFIG, WEIGHTS, ask, greedy, session};
 use peartree::error::{Error, Result};
 use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, GenerateOptions, PredictOptions, Prediction, Prompt, Request, Token};
@@ -29,19 +29,7 @@ fn token(session: &Session, argument: &str) -> Result<Token> {
 }
 
 fn options() -> GenerateOptions {
-    let prompt = text("I climbed up the apple tree and picked");
-    GenerateOptions {
-        prompt,
-        max: 12,
-        temperature: 0.0,
-        top_k: None,
-        top_p: None,
-        seed: 0,
-        set: vec![],
-        clean: None,
-        corpus: vec![],
-        no_bos: false,
-    }
+    greedy(text("I climbed up the apple tree and picked"), 12)
 }
 
 fn generate(session: &Session, options: GenerateOptions) -> Result<Vec<u32>> {

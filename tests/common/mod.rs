@@ -4,7 +4,7 @@
 use peartree::engine::{Unhurried, complete};
 use peartree::error::Result;
 use peartree::model::{Model, WeightDtype};
-use peartree::protocol::{Answer, Event, Request};
+use peartree::protocol::{Answer, Event, GenerateOptions, Prompt, Request};
 use peartree::session::Session;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -95,6 +95,22 @@ pub fn model() -> Model {
 
 pub fn model_in(dtype: WeightDtype) -> Model {
     Model::from_bytes(CONFIG, Some(TOKENIZER), WEIGHTS, dtype).unwrap()
+}
+
+/// Writes on with the likeliest token each time, nothing edited.
+pub fn greedy(prompt: Prompt, max: usize) -> GenerateOptions {
+    GenerateOptions {
+        prompt,
+        max,
+        temperature: 0.0,
+        top_k: None,
+        top_p: None,
+        seed: 0,
+        set: vec![],
+        clean: None,
+        corpus: vec![],
+        no_bos: false,
+    }
 }
 
 pub fn session() -> Session {
