@@ -5,14 +5,11 @@
 //
 // The page is cross-origin isolated, so it has threads and relaxed simd, unless `--isolated 0`: then simd128 alone.
 // DIR of the model holds config.json and model.safetensors. Each figure is the least of all rounds.
-import path from "node:path";
 import { launch } from "../tests/e2e/harness.mjs";
 import { startServer } from "../scripts/static_server.mjs";
+import { openLoaded, options } from "./loaded_page.mjs";
 
-const options = Object.fromEntries(
-  process.argv.slice(2).join(" ").split(/\s*--/).filter(Boolean).map((option) => option.split(" ")),
-);
-const { site, model, threads = "1", isolated = "1", rounds = "5" } = options;
+const { site, model, threads = "1", isolated = "1", rounds = "5" } = options();
 if (!site || !model) {
   throw new Error("usage: node benches/dtypes.mjs --site DIR --model DIR [--threads N] [--isolated 0|1] [--rounds N]");
 }
@@ -20,28 +17,10 @@ if (!site || !model) {
 const server = await startServer({ root: site });
 const browser = await launch();
 
-/** A page with the model loaded, handed over as a person does it: two files picked from the disk. */
 async function open(dtype) {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(0);
-  if (isolated === "0") await page.addInitScript(() => Object.defineProperty(globalThis, "crossOriginIsolated", { value: false }));
-  await page.goto(`${server.url}?threads=${threads}`);
-  await page.waitForFunction(() => window.peartree);
-  await page.evaluate(() => window.peartree.ready);
-  await page.evaluate(() => {
-    const input = Object.assign(document.createElement("input"), { type: "file", multiple: true, id: "bench-files" });
-    document.body.append(input);
-  });
-  await page.setInputFiles("#bench-files", ["config.json", "model.safetensors"].map((name) => path.join(model, name)));
-  const ms = await page.evaluate(
-    async ([threads, dtype]) => {
-      const start = performance.now();
-      await window.peartree.load([...document.getElementById("bench-files").files], { threads, dtype });
-      return performance.now() - start;
-    },
-    [Number(threads), dtype],
-  );
-  const info = await page.evaluate(() => window.peartree.info());
+  const hide = (page) => page.addInitScript(() => Object.defineProperty(globalThis, "crossOriginIsolated", { value: false }));
+  const prepare = isolated === "0" ? hide : undefined;
+  const { page, info, ms } = await openLoaded(browser, server.url, { model, threads, dtype, prepare });
   const heap = `heap ${(info.heapBytes / 1e6).toFixed(0)} MB`;
   console.log(`${info.model.dtype}: ${info.threads} threads, ${heap}, loaded in ${(ms / 1e3).toFixed(2)} s`);
   return page;

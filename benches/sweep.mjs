@@ -5,34 +5,16 @@
 //
 // DIR of the model holds config.json and model.safetensors; token ids stand in for text. MS is what a peer needs for
 // one neuron by a whole pass (onnxruntime-web's `sweep32` in the same minutes): the ratio is printed against it.
-import path from "node:path";
 import { launch } from "../tests/e2e/harness.mjs";
 import { startServer } from "../scripts/static_server.mjs";
+import { openLoaded, options } from "./loaded_page.mjs";
 
-const options = Object.fromEntries(
-  process.argv.slice(2).join(" ").split(/\s*--/).filter(Boolean).map((option) => option.split(" ")),
-);
-const { site, model, threads = "1", layer = "8", peer } = options;
+const { site, model, threads = "1", layer = "8", peer } = options();
 if (!site || !model) throw new Error("usage: node benches/sweep.mjs --site DIR --model DIR [--threads N] [--layer L] [--peer MS]");
 
 const server = await startServer({ root: site });
 const browser = await launch();
-const page = await browser.newPage();
-page.setDefaultTimeout(0);
-await page.goto(`${server.url}?threads=${threads}`);
-await page.waitForFunction(() => window.peartree);
-await page.evaluate(() => window.peartree.ready);
-// handed over as a person hands it over: two files picked from the disk
-await page.evaluate(() => {
-  const input = Object.assign(document.createElement("input"), { type: "file", multiple: true, id: "bench-files" });
-  document.body.append(input);
-});
-await page.setInputFiles("#bench-files", ["config.json", "model.safetensors"].map((name) => path.join(model, name)));
-await page.evaluate(
-  (threads) => window.peartree.load([...document.getElementById("bench-files").files], { threads: Number(threads) }),
-  threads,
-);
-const info = await page.evaluate(() => window.peartree.info());
+const { page, info } = await openLoaded(browser, server.url, { model, threads });
 console.log(`${info.model.parameters / 1e6} M parameters, ${info.threads} threads, heap ${(info.heapBytes / 1e6).toFixed(0)} MB`);
 
 const vocab = info.model.config.vocab_size;
