@@ -1,9 +1,8 @@
-// trunk never hashes a worker's file names, so a cache could pair a new page with an old worker.
-// This renames both workers' files by their content and tells the page the names:
+// A step of trunk's post_build hook. The workers' files come without hashes in their names, so a cache could pair a new
+// page with an old worker. This renames both workers' files by their content and tells the page the names:
 // <meta name="worker" content="./worker-HASH_loader.js"> and <meta name="worker-threads" …>.
-// The loaders are written anew: trunk's calls wasm-bindgen in a way that warns on the console.
 import { createHash } from "node:crypto";
-import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 const inSite = (name) => path.join(process.env.TRUNK_STAGING_DIR, name);
@@ -25,7 +24,6 @@ function hashed(stem, script) {
 const start = (name) => `wasm_bindgen({module_or_path:"./${name}_bg.wasm"});`;
 
 const plain = hashed("worker", (name) => `importScripts("./${name}.js");${start(name)}`);
-unlinkSync(inSite("worker_loader.js"));
 
 // The same script starts the worker and, in workers of its own (src/worker/threads.rs), its helpers: they
 // are sent the compiled program and the memory, and then work for ever.
