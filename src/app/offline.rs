@@ -261,10 +261,13 @@ impl Keeper {
         };
         let kept = match &active {
             Some(worker) if worker.state() == ServiceWorkerState::Activated => {
-                post(worker, &["sweep"]);
-                let is_awaited = |address: &mut String| worker.script_url().ends_with(&**address);
-                if is_settled && self.0.reloads_for.borrow_mut().take_if(is_awaited).is_some() {
-                    self.reload();
+                // a worker that is about to be followed is left in peace: the next can't begin before it is idle
+                if is_settled {
+                    post(worker, &["sweep"]);
+                    let is_awaited = |address: &mut String| worker.script_url().ends_with(&**address);
+                    if self.0.reloads_for.borrow_mut().take_if(is_awaited).is_some() {
+                        self.reload();
+                    }
                 }
                 Kept::Ready
             }

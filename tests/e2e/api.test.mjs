@@ -208,8 +208,9 @@ test("calls at the same time are all answered", async () => {
 
 test("a call is stopped by its signal, waiting or running", async () => {
   const codes = await page.evaluate(async (pair) => {
-    // sweeps: long enough that a quick machine doesn't end them before it hears of the signal
-    const sweep = (options) => window.peartree.neurons({ ...pair, layer: "all", ...options }).then(() => "went on", (error) => error.code);
+    // 800 runs of up to 200 tokens: no machine ends them before it hears of the signal
+    const long = { clean: Array(200).fill(5), corrupted: Array(200).fill(6), tokens: pair.tokens, site: "resid_pre" };
+    const sweep = (options) => window.peartree.patch({ ...long, ...options }).then(() => "went on", (error) => error.code);
     const [waits, runs] = [new AbortController(), new AbortController()];
     const running = sweep({ signal: runs.signal, onProgress: () => runs.abort() });
     const waiting = sweep({ signal: waits.signal });
