@@ -50,6 +50,8 @@ pub enum Error {
         "The model can't be held in f16: {value} at element {at} of {name} is beyond 65504, the largest f16. Load it in f32."
     )]
     BeyondF16 { value: f32, at: usize, name: String },
+    #[error("The table {0}")]
+    Table(String),
     #[error("There is no {what} at that place. Check the address or the folder.")]
     NotThere { what: String },
     #[error("{what} could not be read: {why}")]
@@ -86,6 +88,7 @@ impl Error {
             Error::Tokenizer(_) => "bad_tokenizer",
             Error::Weights(_) => "bad_weights",
             Error::BeyondF16 { .. } => "beyond_f16",
+            Error::Table(_) => "bad_table",
             Error::NotThere { .. } => "not_there",
             Error::Read { .. } => "read_failed",
             Error::Unsupported(_) => "unsupported",

@@ -12,7 +12,7 @@ export interface Progress {
   done: number;
   /** Missing where a server doesn't say. */
   total: number | null;
-  unit: "bytes" | "tokens" | "rows" | "runs";
+  unit: "bytes" | "tokens" | "rows" | "runs" | "products";
   /** Of a load: bytes come, another tab is getting them, they are hashed, or they are read from this device. */
   stage: "computing" | "downloading" | "waiting" | "checking" | "reading";
 }
@@ -91,6 +91,55 @@ export interface Outcome {
 
 /** Predictions before and after the edits. */
 export interface Edited { before: Outcome; after: Outcome }
+
+/**
+ * Which product of weights a congruence is. `notebook` (the default): output weights and embedding, both less their mean
+ * over d_model; `raw`: both as they are; `unembed`: centred output weights and the processed unembedding.
+ */
+export type Convention = "notebook" | "raw" | "unembed";
+
+export interface TokenValue extends Token { value: number }
+
+export interface NeuronValue { layer: number; neuron: number; value: number }
+
+/** A neuron's tokens: the largest, largest first, and the smallest, smallest first. */
+export interface NeuronTokens {
+  top: TokenValue[];
+  bottom: TokenValue[];
+  /** Of the `tokens` that were asked for. */
+  set?: { tokens: TokenValue[]; sum: number; mean: number };
+}
+
+export interface FoundPair extends Token {
+  layer: number;
+  neuron: number;
+  /** By how much the token's best neuron is above its second best. */
+  token_gap: number;
+  /** By how much the neuron's best token is above its second best. */
+  neuron_gap: number;
+  /** What they are sorted by: the token's gap (exclusive), or the product of both (mutual). */
+  score: number;
+}
+
+export interface Hubness { mean: number; sd: number; skew: number; never: number }
+
+export interface Hubs {
+  token_hubs: Hubness;
+  neuron_hubs: Hubness;
+  /** Those that are most often some neuron's best first; `value` is their own largest congruence, `z` that in standard deviations. */
+  tokens: (Token & { best_of: number; value: number; layer: number; neuron: number; z: number })[];
+  neurons: (Token & { best_of: number; value: number; layer: number; neuron: number; z: number })[];
+}
+
+/** A congruence table as a `.safetensors` file; `model` is the model's hash. */
+export interface TableFile {
+  bytes: Uint8Array;
+  convention: Convention;
+  top_k: number;
+  neurons: number;
+  tokens: number;
+  model: string;
+}
 
 /** Two prompts and two tokens. The corrupted run is patched with the clean run's activations. */
 export interface PairOptions { clean: Prompt; corrupted: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }
@@ -234,6 +283,20 @@ export interface Peartree {
   edit(options: CallOptions & {
     prompt: Prompt; tokens: [TokenArgument, TokenArgument]; set: string[]; clean?: Prompt; corpus?: string[]; top?: number; noBos?: boolean;
   }): Promise<Edited>;
+  /** `neuron: "31:892"`: its tokens; `token`, or `tokens` summed (or averaged: `mean`): the neurons. `all`: all of them, in order. */
+  congruence(options: CallOptions & {
+    neuron: string; tokens?: TokenArgument[]; convention?: Convention; top?: number; all?: boolean;
+  }): Promise<NeuronTokens>;
+  congruence(options: CallOptions & {
+    token?: TokenArgument; tokens?: TokenArgument[]; mean?: boolean; convention?: Convention; top?: number; all?: boolean;
+  }): Promise<NeuronValue[]>;
+  /** `exclusive`: every token's best neuron, by the gap to the second best; `mutual`: each other's best, by both gaps' product. Makes the table if there is none. */
+  search(options: CallOptions & { kind: "exclusive" | "mutual"; convention?: Convention; top?: number }): Promise<FoundPair[]>;
+  hubs(options?: CallOptions & { convention?: Convention; top?: number }): Promise<Hubs>;
+  /** All neurons against all tokens, to be kept as a file. */
+  tables(options?: CallOptions & { topK?: number; convention?: Convention }): Promise<TableFile>;
+  /** Takes such a file; rejects with `bad_table` if it is damaged or another model's. */
+  openTable(bytes: Uint8Array): Promise<object>;
   info(): Promise<Info>;
   /** The comparison harness's tasks on the loaded model; ids only, nothing kept from one call to the next. */
   readonly bench: Bench;

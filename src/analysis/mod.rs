@@ -2,6 +2,7 @@
 
 pub mod attribute;
 pub mod bench;
+pub mod congruence;
 pub mod generate;
 pub mod intervene;
 pub mod logit_lens;
@@ -10,3 +11,4 @@ pub mod neurons;
 pub mod pair;
 pub mod patch;
 pub mod predict;
+pub mod tables;

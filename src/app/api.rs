@@ -15,7 +15,9 @@ use super::client::Client;
 use super::sources::{HubOptions, source};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
-use crate::protocol::{Answer, Bench, BenchTask, Event, Failure, Lane, Request, Source, SweepOptions, WeightDtype};
+use crate::protocol::{
+    Answer, Bench, BenchTask, Bytes, Event, Failure, Lane, Request, Source, SweepOptions, TableTask, WeightDtype,
+};
 
 /// The object behind `window.peartree`.
 #[wasm_bindgen]
@@ -104,6 +106,32 @@ impl Peartree {
 
     pub fn edit(&self, options: Option<Object>) -> Promise {
         self.ask(options, Request::Edit)
+    }
+
+    /// One neuron against all tokens, or one token against all neurons.
+    pub fn congruence(&self, options: Option<Object>) -> Promise {
+        self.ask(options, Request::Congruence)
+    }
+
+    /// Neurons and tokens that belong together, `kind: "exclusive" | "mutual"`.
+    pub fn search(&self, options: Option<Object>) -> Promise {
+        self.ask(options, Request::Search)
+    }
+
+    /// How often each token is some neuron's best, and each neuron some token's.
+    pub fn hubs(&self, options: Option<Object>) -> Promise {
+        self.ask(options, Request::Hubs)
+    }
+
+    /// The table of all neurons and tokens, as a file's bytes.
+    pub fn tables(&self, options: Option<Object>) -> Promise {
+        self.ask(options, Request::Tables)
+    }
+
+    /// Takes a table that was made before, so that searches need not make it.
+    #[wasm_bindgen(js_name = openTable)]
+    pub fn open_table(&self, bytes: Vec<u8>) -> Promise {
+        Call::new(None).send(&self.client, None, Request::Table(TableTask::Open(Bytes(bytes))))
     }
 
     /// The comparison harness's tasks, on the loaded model.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::congruence::{CongruenceArguments, SearchArguments, TablesArguments};
 use super::documents;
 use crate::error::{Error, Result};
 use crate::model::WeightDtype;
@@ -132,6 +133,12 @@ pub enum Command {
         #[arg(long, value_name = "L|all")]
         layer: String,
     },
+    /// The product of a neuron's output weights with every token's embedding, or of a token's with every neuron's
+    Congruence(CongruenceArguments),
+    /// Neurons and tokens that belong together, out of all pairs
+    Search(SearchArguments),
+    /// Multiplies all neurons with all tokens and keeps what stands out in a file
+    Tables(TablesArguments),
     /// How fast the model runs here
     Bench,
     /// The prediction before and after edits of the model
@@ -303,6 +310,9 @@ impl Arguments {
                 layer: layer.parse().map_or_else(|_| LayerArgument::Word(layer.clone()), LayerArgument::One),
                 no_bos,
             }),
+            Command::Congruence(arguments) => arguments.request(),
+            Command::Search(arguments) => arguments.request(),
+            Command::Tables(arguments) => arguments.request(),
             Command::Bench => Request::Bench(BenchTask::Table {}),
             Command::Edit { prompt, tokens, edits, top } => Request::Edit(EditOptions {
                 prompt: prompt.prompt()?,

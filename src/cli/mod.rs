@@ -1,6 +1,7 @@
 //! The command line: turns arguments into a request, runs the session, prints its answer.
 
 mod arguments;
+mod congruence;
 mod documents;
 mod print;
 
@@ -15,9 +16,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelLoader, WeightDtype};
-use crate::protocol::Event;
+use crate::protocol::{Answer, Bytes, Event, Request, TableTask};
 use crate::session::Session;
-use arguments::{Arguments, ModelArguments};
+use arguments::{Arguments, Command, ModelArguments};
 
 /// What a person can mend ends with this.
 const MENDABLE: u8 = 2;
@@ -49,11 +50,24 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
         use_threads(threads)?;
     }
     let session = Session::new(arguments.model.name(), load(&arguments.model, demo)?);
-    let bar = progress_bar("{msg} {bar:32} {pos} of {len}", 0);
+    if let Command::Search(search) = &arguments.command
+        && let Some(path) = &search.table
+    {
+        let open = Request::Table(TableTask::Open(Bytes(read_file(path)?)));
+        complete(session.answer(&open, &Unhurried, |_| ()))?;
+    }
+    let bar = progress_bar("{msg} {bar:32} {human_pos} of {human_len}, {eta} left", 0);
     let answer = complete(session.answer(&request, &Unhurried, |event| show(&bar, event)));
     bar.finish_and_clear();
     let answer = answer?;
-    let text = if arguments.model.json { print::json(&answer) } else { print::table(&answer) };
+    let text = match (&answer, &arguments.command) {
+        (Answer::TableFile(table), Command::Tables(tables)) => {
+            let written = congruence::write(&tables.out, table)?;
+            if arguments.model.json { serde_json::to_string(&written).unwrap_or_default() } else { written.text() }
+        }
+        _ if arguments.model.json => print::json(&answer),
+        _ => print::table(&answer),
+    };
     // a reader that has gone away (`| head`) is no failure
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
@@ -114,6 +128,11 @@ fn progress_bar(template: &str, total: u64) -> ProgressBar {
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| unreadable(path, &e))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    let why = format!("it can't be written ({error}). Choose another place.");
+    Error::Read { what: path.display().to_string(), why }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {

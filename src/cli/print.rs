@@ -1,5 +1,6 @@
 //! Answers as text: JSON for programs, tables for people.
 
+use super::congruence;
 use crate::protocol::json::Json;
 use crate::protocol::{
     Answer, Attribution, Bench, BenchRow, BenchTable, Candidate, Edited, Grid, LogitLens, Neurons, Patch, Prediction,
@@ -21,6 +22,9 @@ pub fn table(answer: &Answer) -> String {
         Answer::Patch(patch) => patches(patch),
         Answer::Neurons(neurons) => best_neurons(neurons),
         Answer::Edited(edited) => outcomes(edited),
+        Answer::Congruence(answer) => congruence::congruences(answer),
+        Answer::Pairs(pairs) => congruence::pairs(pairs),
+        Answer::Hubs(hubs) => congruence::hubs(hubs),
         Answer::Bench(Bench::Table(table)) => benchmark(table),
         other => json(other),
     }

@@ -3,6 +3,8 @@
 pub mod control;
 pub mod cpu;
 pub mod edit;
+pub mod extremes;
+pub mod products;
 pub mod site;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,8 @@ use crate::model::Config;
 pub use control::{Control, Unhurried, complete};
 pub use cpu::CpuEngine;
 use edit::Edit;
+pub use extremes::Extremes;
+pub use products::Products;
 pub use site::{Site, SiteSet};
 
 /// A site's value over a batch: row-major `f32`, shape in `shape`.

@@ -3,6 +3,7 @@
 //! A link is untrusted. What can't be read is refused piece by piece, each with a reason, and the rest is honoured;
 //! a model is only ever named, never loaded, and nothing here makes the page work harder than a visitor could by hand.
 
+pub mod congruence;
 mod escape;
 mod refusal;
 mod words;
@@ -14,7 +15,7 @@ use crate::model::Config;
 use crate::protocol::{is_commit, is_repo_id};
 use escape::{escape, unescape};
 pub use refusal::Refusal;
-pub use words::{LensShown, Order, View};
+pub use words::{Find, LensShown, Order, View};
 
 /// The post's clean prompt.
 pub const FIRST_PROMPT: &str = "I climbed up the pear tree and picked a pear. I climbed up the apple tree and picked";
@@ -57,6 +58,7 @@ pub struct Link {
     /// The edits change the corrupted run instead of the clean one.
     pub edit_corrupted: bool,
     pub edits: Vec<Switched>,
+    pub congruence: congruence::Part,
 }
 
 /// Where the model came from.
@@ -124,13 +126,16 @@ impl Default for Link {
             order: Order::Index,
             edit_corrupted: false,
             edits: Vec::new(),
+            congruence: congruence::Part::default(),
         }
     }
 }
 
 /// The keys, in the order in which a link is written.
-const KEYS: [&str; 16] =
-    ["m", "p", "c", "bos", "t", "u", "dir", "lens", "table", "view", "layer", "neuron", "sort", "on", "e", "off"];
+const KEYS: [&str; 21] = [
+    "m", "p", "c", "bos", "t", "u", "dir", "lens", "table", "view", "layer", "neuron", "sort", "on", "conv", "w",
+    "set", "k", "find", "e", "off",
+];
 
 impl Link {
     /// The fragment, without its `#`; none where a text is too long for a link.
@@ -190,6 +195,7 @@ impl Link {
         if self.edit_corrupted {
             say("on", "corrupted");
         }
+        self.congruence.write(&mut say);
         for switched in &self.edits {
             say(if switched.on { "e" } else { "off" }, &switched.edit.to_string());
         }
@@ -220,10 +226,14 @@ impl Link {
                 refused.push(Refusal::UnknownKey(shortened(name)));
                 continue;
             };
-            let many = matches!(key, "e" | "off");
+            let many = matches!(key, "e" | "off" | "k" | "set");
             if !many && said.contains(&key) {
                 refused.push(Refusal::Twice(key));
                 continue;
+            }
+            if key == "k" && !said.contains(&key) {
+                // a link's own tokens take the place of the fresh page's
+                link.congruence.tokens.clear();
             }
             said.push(key);
             let read = unescape(value).ok_or(Refusal::Unreadable { what: what(key) });
@@ -233,6 +243,10 @@ impl Link {
                     refused.push(refusal);
                 }
             }
+        }
+        if link.congruence.tokens.is_empty() {
+            // none of a link's own could be read
+            link.congruence.tokens = congruence::Part::default().tokens;
         }
         (link, refused)
     }
@@ -262,6 +276,7 @@ impl Link {
             "neuron" => self.neuron = Some(neuron(&value).ok_or_else(wild)?),
             "sort" => self.order = Order::read(&value).ok_or_else(wild)?,
             "on" => self.edit_corrupted = one_of(&value, [("clean", false), ("corrupted", true)]).ok_or_else(wild)?,
+            "conv" | "w" | "set" | "k" | "find" => self.congruence.take(key, value)?,
             _ if self.edits.len() >= MAX_EDITS => return Err(Refusal::TooManyEdits),
             _ => {
                 let text = at_most(value, MAX_EDIT, what)?;
@@ -287,6 +302,7 @@ impl Link {
             refused.push(Refusal::NotInModel { what: format!("neuron {layer}:{neuron}") });
             self.neuron = None;
         }
+        refused.extend(self.congruence.fit(config));
         refused
     }
 }
@@ -332,6 +348,10 @@ fn what(key: &str) -> &'static str {
         "neuron" => "neuron",
         "sort" => "order of the neurons",
         "on" => "choice of the edited prompt",
+        "conv" => "convention of congruence",
+        "w" => "neuron whose weights are shown",
+        "set" | "k" => "token",
+        "find" => "search",
         _ => "edit",
     }
 }

@@ -37,6 +37,7 @@ fn says_everything_there_is() {
             .zip([true, false, true])
             .map(|(text, on)| Switched { edit: text.parse().unwrap(), on })
             .collect(),
+        congruence: congruence::Part { neuron: Some((2, 3)), ..Default::default() },
     };
     let written = link.write().unwrap();
     assert!(written.contains("&e=31:892=0@all&off=2.h3=clean@last&"), "{written}");
@@ -171,6 +172,7 @@ fn a_link() -> impl Strategy<Value = Link> {
             order: Order::ALL[order],
             edit_corrupted: flags[3],
             edits,
+            congruence: congruence::Part::default(),
         },
     )
 }

@@ -25,7 +25,7 @@ words! {
     /// The figures of the page; the word is also the element's id.
     View {
         Lens = "lens", Table = "table", Prompts = "prompts", Maps = "maps", Layers = "layers", Neurons = "neurons",
-        Edits = "edits", Generation = "generation",
+        Edits = "edits", Generation = "generation", Weights = "weights", Tokens = "tokens", Pairs = "pairs",
     }
 }
 words! {
@@ -35,4 +35,8 @@ words! {
 words! {
     /// How the neurons are laid out.
     Order { Index = "index", Value = "value", Direct = "direct" }
+}
+words! {
+    /// What is looked for among all neurons and tokens.
+    Find { Mutual = "mutual", Exclusive = "exclusive", TokenHubs = "tokens", NeuronHubs = "neurons" }
 }

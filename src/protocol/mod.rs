@@ -6,6 +6,7 @@
 mod answers;
 mod bench;
 mod bulk;
+mod congruence;
 pub mod json;
 mod models;
 mod options;
@@ -17,6 +18,7 @@ pub use crate::model::tokenizer::Prompt;
 pub use answers::*;
 pub use bench::*;
 pub use bulk::*;
+pub use congruence::*;
 pub use models::*;
 pub use options::*;
 
@@ -56,6 +58,10 @@ pub enum Lane {
     Patch,
     Neurons,
     Edit,
+    Profile,
+    Columns,
+    Search,
+    Table,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +93,17 @@ pub enum Request {
     Token {
         text: String,
     },
+    Congruence(CongruenceOptions),
+    Search(SearchOptions),
+    Hubs(HubsOptions),
+    /// A table, to its end.
+    Tables(TablesOptions),
+    Table(TableTask),
+    Profile(ProfileOptions),
+    Columns(ColumnsOptions),
+    /// All pairs of a search, whatever its `top`.
+    AllPairs(SearchOptions),
+    AllTokens,
     Bench(BenchTask),
     /// What runs here: versions, threads, memory.
     Info,
@@ -139,6 +156,8 @@ pub enum Unit {
     Rows,
     /// Patched runs.
     Runs,
+    /// Of a neuron's weights and a token's.
+    Products,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,6 +178,16 @@ pub enum Answer {
     Neurons(Neurons),
     Edited(Edited),
     Token(Token),
+    Congruence(Congruence),
+    Pairs(Vec<FoundPair>),
+    Hubs(Hubs),
+    TableFile(TableFile),
+    TableState(TableState),
+    Bytes(Bytes),
+    Profile(Profile),
+    Columns(Columns),
+    AllPairs(PairColumns),
+    AllTokens(AllTokens),
     Bench(Bench),
     Info(Info),
 }

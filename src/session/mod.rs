@@ -1,7 +1,9 @@
 //! A loaded model answering requests: what the worker and the command line both call.
 
+mod congruence;
 mod edits;
 pub mod queue;
+mod tables;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -30,6 +32,7 @@ pub struct Session {
     last: RefCell<Option<(Vec<u32>, Rc<BaseRun>)>>,
     /// Runs that patches and edits resume, newest first.
     bases: RefCell<VecDeque<Rc<CpuBase>>>,
+    tables: tables::Tables,
 }
 
 /// A clean and a corrupted prompt, and the one before.
@@ -38,8 +41,15 @@ const BASES: usize = 3;
 impl Session {
     pub fn new(name: String, model: Model) -> Self {
         let engine = CpuEngine::new(model.config, model.weights);
-        let last = RefCell::new(None);
-        Session { name, origin: None, vocabulary: model.vocabulary, engine, last, bases: RefCell::default() }
+        Session {
+            name,
+            origin: None,
+            vocabulary: model.vocabulary,
+            engine,
+            last: RefCell::new(None),
+            bases: RefCell::default(),
+            tables: tables::Tables::default(),
+        }
     }
 
     /// Remembers where the model came from.
@@ -118,6 +128,15 @@ impl Session {
                 let is_one = matches!(o.layer, LayerArgument::One(_));
                 Ok(Answer::Neurons(neurons::neurons(&pair, layers, is_one, control, &mut on_event).await?))
             }
+            Request::Congruence(_)
+            | Request::Search(_)
+            | Request::Hubs(_)
+            | Request::Tables(_)
+            | Request::Table(_)
+            | Request::Profile(_)
+            | Request::Columns(_)
+            | Request::AllPairs(_)
+            | Request::AllTokens => self.congruence(request, control, &mut on_event).await,
             Request::Bench(task) => Ok(Answer::Bench(bench::bench(&self.engine, task, control).await?)),
             Request::Edit(o) => {
                 let tokens = self.tokens(&o.tokens)?;

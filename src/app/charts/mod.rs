@@ -4,6 +4,7 @@ pub mod bars;
 pub mod dots;
 pub mod heat;
 mod heat_cells;
+pub mod histogram;
 pub mod line;
 pub mod scale;
 pub mod scatter;

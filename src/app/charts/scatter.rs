@@ -1,6 +1,8 @@
 //! A scatter of very many points: dots on a canvas, and over it, as SVG, the axes, the names of what stands out, the
 //! cursor. Zoom by dragging a rectangle, by the buttons, or with + and −.
 
+use std::ops::Range;
+
 use web_sys::{Element, HtmlCanvasElement};
 use yew::prelude::*;
 
@@ -25,6 +27,12 @@ pub struct Props {
     pub x_marks: Vec<(f64, String)>,
     /// How the horizontal axis's other marks are written.
     pub x_text: Callback<f64, String>,
+    /// How the vertical axis's marks are written: as shares, unless it is said otherwise.
+    #[prop_or_default]
+    pub y_text: Option<Callback<f64, String>>,
+    /// Points of as many equal parts, one after the other, each in a colour of its own.
+    #[prop_or(1)]
+    pub series: usize,
     /// What a point is, in words.
     pub describe: Callback<usize, String>,
     pub onpick: Callback<usize>,
@@ -36,7 +44,7 @@ const DRAG: f64 = 6.0;
 #[component]
 pub fn Scatter(props: &Props) -> Html {
     let node = use_node_ref();
-    let canvas = use_node_ref();
+    let canvases = use_memo(props.series, |series| (0..*series).map(|_| NodeRef::default()).collect::<Vec<_>>());
     let width = use_room(&node).map_or(720.0, |room| room.width.max(240.0));
     let zoom = use_state_eq(|| None::<Window>);
     let drag = use_state_eq(|| None::<[(f64, f64); 2]>);
@@ -47,11 +55,15 @@ pub fn Scatter(props: &Props) -> Html {
     let is_dark = use_dark();
 
     use_effect_with((points.clone(), width as i64, *zoom, is_dark), {
-        let (canvas, layout) = (canvas.clone(), layout.clone());
+        let (canvases, layout) = (canvases.clone(), layout.clone());
         move |(points, ..)| {
-            if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
-                // without a canvas the names and the list still say what stands out
-                let _ = paint(&canvas, (layout.width, HEIGHT), dots(points, &layout));
+            let part = points.count() / canvases.len().max(1);
+            for (series, canvas) in canvases.iter().enumerate() {
+                if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
+                    // without a canvas the names and the list still say what stands out
+                    let dots = dots(points, &layout, series * part..(series + 1) * part);
+                    let _ = paint(&canvas, (layout.width, HEIGHT), dots);
+                }
             }
         }
     });
@@ -153,7 +165,9 @@ pub fn Scatter(props: &Props) -> Html {
                 </div>
             </div>
             <div class="scatter-plot" ref={node} style={format!("height:{HEIGHT}px")}>
-                <canvas ref={canvas} aria-hidden="true" style={format!("width:{width}px;height:{HEIGHT}px")} />
+                { for canvases.iter().enumerate().map(|(series, canvas)| html! {
+                    <canvas key={series} ref={canvas} class={format!("series-{series}")} aria-hidden="true" style={format!("width:{width}px;height:{HEIGHT}px")} />
+                }) }
                 <svg width={width.to_string()} height={HEIGHT.to_string()} viewBox={format!("0 0 {width} {HEIGHT}")}
                     role="slider" tabindex="0" aria-label={props.label.clone()} aria-roledescription="scatter"
                     aria-valuemin="0" aria-valuemax={points.count().saturating_sub(1).to_string()} aria-valuenow={at.to_string()}
@@ -180,13 +194,13 @@ pub fn Scatter(props: &Props) -> Html {
 }
 
 /// The more points, the smaller; an estimate is fainter than an exact figure.
-fn dots<'a>(points: &'a Points, layout: &'a Layout) -> impl Iterator<Item = Dot> + 'a {
+fn dots<'a>(points: &'a Points, layout: &'a Layout, which: Range<usize>) -> impl Iterator<Item = Dot> + 'a {
     let radius = match points.count() {
         0..600 => 3.0,
         600..6_000 => 2.1,
         _ => 1.4,
     };
-    (0..points.count()).filter_map(move |i| {
+    which.filter_map(move |i| {
         let (x, y) = layout.place(points, i)?;
         let is_exact = points.exact[i];
         Some(Dot {
@@ -214,10 +228,10 @@ fn axes(props: &Props, layout: &Layout, window: Window, is_zoomed: bool) -> Html
     let y_mark = |&value: &f64| {
         let y = layout.y.at(value).to_string();
         let is_zero = value.abs() < 1e-12;
-        let text = if is_zero {
-            "0".to_owned()
-        } else {
-            format!("{:+.decimals$}\u{202f}%", value * 100.0).replace('-', "−")
+        let text = match &props.y_text {
+            _ if is_zero => "0".to_owned(),
+            Some(y_text) => y_text.emit(value),
+            None => format!("{:+.decimals$}\u{202f}%", value * 100.0).replace('-', "−"),
         };
         html! {
             <>

@@ -7,6 +7,7 @@ mod models;
 mod opening;
 mod patching;
 mod reduce;
+mod weights;
 
 use yew::prelude::*;
 
@@ -19,6 +20,7 @@ pub use loading::{Load, Loading};
 pub use models::{Found, LookedAt, Models, ModelsAction, Spot, Work};
 pub use opening::Opened;
 pub use patching::{LAYER_SITES, Patched, Patching, SITES};
+pub use weights::{Weights, WeightsChange};
 
 /// A logit lens and the two tokens it compares.
 #[derive(PartialEq)]
@@ -86,6 +88,7 @@ pub struct State {
     pub patching: Patching,
     pub editing: Editing,
     pub writing: Option<Writing>,
+    pub weights: Weights,
     /// Which figures are on screen, or nearly: the long ones are worked out only then.
     pub seen: Vec<View>,
     pub opened: Opened,
@@ -119,6 +122,7 @@ pub enum Action {
     SwitchEdit(usize, bool),
     RemoveEdit(usize),
     EditCorrupted(bool),
+    Weights(WeightsChange),
     Seen(View, bool),
     /// A link, or a step back or forward.
     Open(Option<Link>, Vec<String>),
@@ -166,6 +170,7 @@ impl Default for State {
             patching: Patching::default(),
             editing: Editing::default(),
             writing: None,
+            weights: Weights::default(),
             seen: Vec::new(),
             opened: Opened::default(),
             steps: 0,
@@ -224,6 +229,8 @@ impl State {
                 Some(Layer::One(_)) => patching.neurons.is_working(),
             },
             View::Edits => self.awaits_edits() || self.awaits_text(0) || self.awaits_text(1),
+            // what these figures wait for is their own to know
+            View::Weights | View::Tokens | View::Pairs => false,
             View::Lens | View::Table | View::Generation => false,
         };
         is_working && self.sees(view) && !self.is_blocked()

@@ -53,6 +53,7 @@ impl State {
             order: self.patching.order,
             edit_corrupted: self.editing.corrupted,
             edits: self.editing.edits.clone(),
+            congruence: self.weights.clone(),
         }
     }
 
@@ -74,6 +75,7 @@ impl State {
         self.patching.neuron = link.neuron;
         self.patching.order = link.order;
         self.editing.edits = link.edits;
+        self.weights = link.congruence;
         // a step back that changed nothing but a switch leaves the figures as they are
         if before.table_final_ln != link.table_final_ln {
             self.table_final_ln = link.table_final_ln;
@@ -109,6 +111,7 @@ impl State {
         let mut link = offered.map_or_else(|| self.link(), |link| *link);
         let refused = link.fit(&model.config);
         (self.patching.layer, self.patching.neuron) = (link.layer, link.neuron);
+        self.weights = link.congruence;
         self.model = Some(Shared::new(model));
         self.opened.notices.extend(refused.iter().map(ToString::to_string));
         self.patching.forget_layer();

@@ -157,6 +157,11 @@ impl State {
                 self.editing.corrupted = corrupted;
                 self.editing.prompt_changed();
             }
+            Action::Weights(change) => {
+                let before = self.weights.clone();
+                self.weights.change(change);
+                return before != self.weights;
+            }
             Action::Seen(view, seen) => {
                 self.seen.retain(|other| *other != view);
                 self.seen.extend(seen.then_some(view));

@@ -68,6 +68,7 @@ fn amounts(progress: &Progress) -> String {
         Unit::Tokens => format!("{value:.0} tokens"),
         Unit::Rows => format!("{value:.0} rows"),
         Unit::Runs => format!("{value:.0} runs"),
+        Unit::Products => format!("{value:.0} products"),
     };
     let of = progress.total.map(|total| format!(" of {}", amount(total))).unwrap_or_default();
     format!("{}{of}", amount(progress.done))

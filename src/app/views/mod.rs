@@ -1,6 +1,7 @@
 //! The page's parts, one a file, in the order in which they stand on it.
 
 pub mod bench;
+pub mod congruence;
 pub mod frame;
 pub mod offline;
 pub mod notice;

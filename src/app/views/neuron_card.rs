@@ -2,6 +2,7 @@
 
 use yew::prelude::*;
 
+use super::congruence::to_weights;
 use super::maps::scroll_to;
 use super::neurons::Neuron;
 use crate::app::format::{share, signed};
@@ -42,17 +43,6 @@ pub fn NeuronCard(props: &Props) -> Html {
             "straight into the logit difference, in the run it is taken from",
         ),
     ];
-    let edit = |change: TextChange, is_patch: bool| {
-        let (dispatch, reversed) = (props.dispatch.clone(), props.reversed);
-        Callback::from(move |_: MouseEvent| {
-            if is_patch {
-                dispatch.dispatch(Action::EditCorrupted(!reversed));
-            }
-            let (site, part) = (Site::Block(layer, BlockSite::MlpPost), Part::Neuron(neuron));
-            dispatch.dispatch(Action::Edit(EditText { site, part, at: TextPositions::All, change }));
-            scroll_to(View::Edits);
-        })
-    };
     let onclose = {
         let dispatch = props.dispatch.clone();
         Callback::from(move |_: MouseEvent| dispatch.dispatch(Action::Neuron(None)))
@@ -70,11 +60,32 @@ pub fn NeuronCard(props: &Props) -> Html {
                 }) }
             </dl>
             <div class="try">
-                <span>{ "Add to the edits:" }</span>
-                <button type="button" onclick={edit(TextChange::Clean, true)}>{ "Patch it" }</button>
-                <button type="button" onclick={edit(TextChange::Scale(0.0), false)}>{ "Ablate it" }</button>
-                <button type="button" onclick={edit(TextChange::Add(3.0), false)}>{ "Steer it" }</button>
+                { tries(&props.dispatch, props.neuron, props.reversed) }
+                <button type="button" class="link" onclick={to_weights(&props.dispatch, props.neuron)}>{ "Its weights" }</button>
             </div>
         </div>
+    }
+}
+
+/// Edits of a neuron to try in the prompts at hand.
+pub fn tries(dispatch: &Dispatch, (layer, neuron): Neuron, reversed: bool) -> Html {
+    let edit = |change: TextChange, is_patch: bool| {
+        let dispatch = dispatch.clone();
+        Callback::from(move |_: MouseEvent| {
+            if is_patch {
+                dispatch.dispatch(Action::EditCorrupted(!reversed));
+            }
+            let (site, part) = (Site::Block(layer, BlockSite::MlpPost), Part::Neuron(neuron));
+            dispatch.dispatch(Action::Edit(EditText { site, part, at: TextPositions::All, change }));
+            scroll_to(View::Edits);
+        })
+    };
+    html! {
+        <>
+        <span>{ "Add to the edits:" }</span>
+        <button type="button" onclick={edit(TextChange::Clean, true)}>{ "Patch it" }</button>
+        <button type="button" onclick={edit(TextChange::Scale(0.0), false)}>{ "Ablate it" }</button>
+        <button type="button" onclick={edit(TextChange::Add(3.0), false)}>{ "Steer it" }</button>
+        </>
     }
 }

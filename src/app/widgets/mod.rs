@@ -1,5 +1,6 @@
 //! Small pieces that several views are made of.
 
+pub mod complete;
 pub mod copy_link;
 pub mod cursor;
 pub mod device;

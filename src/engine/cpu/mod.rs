@@ -6,6 +6,7 @@ mod capture;
 pub mod forward;
 pub mod kernels;
 mod matrix;
+mod project;
 pub mod resume;
 pub mod rows;
 mod values;

@@ -17,6 +17,7 @@ pub mod native;
 pub mod norm;
 pub mod panel;
 pub mod pool;
+pub mod scan;
 pub mod stream;
 pub mod team;
 pub mod transposed;

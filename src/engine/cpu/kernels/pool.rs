@@ -26,7 +26,7 @@ pub fn for_each(n: usize, piece: impl Fn(usize) + Sync + Send) {
 }
 
 /// Calls `piece(index, chunk)` for all chunks of `size` values (the last may be shorter), each once, on any thread.
-pub fn for_each_chunk(values: &mut [f32], size: usize, piece: impl Fn(usize, &mut [f32]) + Sync + Send) {
+pub fn for_each_chunk<T: Send>(values: &mut [T], size: usize, piece: impl Fn(usize, &mut [T]) + Sync + Send) {
     let len = values.len();
     if len <= size {
         return if len > 0 {
@@ -42,25 +42,32 @@ pub fn for_each_chunk(values: &mut [f32], size: usize, piece: impl Fn(usize, &mu
 }
 
 /// A slice that several pieces write to at once, each to places of its own.
-#[derive(Clone, Copy)]
-pub struct Parts<'a> {
-    start: *mut f32,
+pub struct Parts<'a, T = f32> {
+    start: *mut T,
     len: usize,
-    slice: PhantomData<&'a mut [f32]>,
+    slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: access goes through unsafe functions whose callers see that no place is used by two threads
-unsafe impl Send for Parts<'_> {}
-// SAFETY: as above
-unsafe impl Sync for Parts<'_> {}
+impl<T> Clone for Parts<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl<'a> Parts<'a> {
-    pub fn of(slice: &'a mut [f32]) -> Self {
+impl<T> Copy for Parts<'_, T> {}
+
+// SAFETY: access goes through unsafe functions whose callers see that no place is used by two threads
+unsafe impl<T: Send> Send for Parts<'_, T> {}
+// SAFETY: as above
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    pub fn of(slice: &'a mut [T]) -> Self {
         Parts { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
 
     /// Where the values from `start` on lie: for a tile, whose rows leave room for other pieces' between them.
-    pub fn pointer(&self, start: usize, len: usize) -> *mut f32 {
+    pub fn pointer(&self, start: usize, len: usize) -> *mut T {
         assert!(start <= self.len && len <= self.len - start, "a part must lie within its slice");
         self.start.wrapping_add(start)
     }
@@ -70,7 +77,7 @@ impl<'a> Parts<'a> {
     /// # Safety
     /// While the result lives, nothing else may use these places.
     #[allow(clippy::mut_from_ref)] // that is what this is for
-    pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
+    pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [T] {
         // SAFETY: within the slice, as `pointer` checks; exclusive by the caller's promise
         unsafe { std::slice::from_raw_parts_mut(self.pointer(start, len), len) }
     }

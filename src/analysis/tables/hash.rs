@@ -1,0 +1,42 @@
+//! Which model a table was made of.
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::{Control, Products};
+use crate::error::Result;
+
+/// Rows that are read at once.
+const ROWS: usize = 1024;
+
+/// SHA-256, in hexadecimal, of what congruence depends on: the numbers of layers, neurons a layer, dimensions and tokens as
+/// u32, then `W_out` layer by layer, `wte` and `ln_f.weight` as f32, all little-endian, row-major and as the engine holds
+/// them. So it doesn't matter how the file spells its names or in what pieces it came; weights rounded to f16 are others.
+///
+/// # Errors
+/// What the engine fails with.
+pub async fn model_hash<E: Products>(engine: &E, control: &impl Control) -> Result<String> {
+    let config = engine.config();
+    let mut hasher = Sha256::new();
+    for size in [config.n_layer, config.d_mlp, config.d_model, config.vocab_size] {
+        hasher.update((size as u32).to_le_bytes());
+    }
+    for layer in 0..config.n_layer {
+        for start in (0..config.d_mlp).step_by(ROWS) {
+            let rows = start..config.d_mlp.min(start + ROWS);
+            update(&mut hasher, &engine.output_weights(layer, rows).await?);
+            control.breathe().await?;
+        }
+    }
+    for start in (0..config.vocab_size).step_by(ROWS) {
+        let tokens: Vec<u32> = (start..config.vocab_size.min(start + ROWS)).map(|token| token as u32).collect();
+        update(&mut hasher, &engine.embeddings(&tokens).await?);
+        control.breathe().await?;
+    }
+    update(&mut hasher, &engine.final_weight().await?);
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn update(hasher: &mut Sha256, values: &[f32]) {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    hasher.update(bytes);
+}

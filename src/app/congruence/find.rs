@@ -1,0 +1,113 @@
+//! Sorts and filters the pairs of a search on the page.
+
+use js_sys::RegExp;
+
+use super::vocabulary::Vocabulary;
+use crate::protocol::PairColumns;
+
+/// The columns that can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Token,
+    Neuron,
+    TokenGap,
+    NeuronGap,
+    Score,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    pub by: Column,
+    pub is_rising: bool,
+    /// Layers, as `3`, `2-5` or `1,4`; all where empty.
+    pub layers: String,
+    /// A text that the token holds, or a regular expression between slashes.
+    pub token: String,
+    /// Scores from here on.
+    pub least: String,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Wanted {
+            by: Column::Score,
+            is_rising: false,
+            layers: String::new(),
+            token: String::new(),
+            least: String::new(),
+        }
+    }
+}
+
+/// Places of the pairs that are wanted, in order; or what is wrong with a filter.
+pub fn find(pairs: &PairColumns, words: &Vocabulary, d_mlp: usize, wanted: &Wanted) -> Result<Vec<usize>, String> {
+    let layers = layers(&wanted.layers)?;
+    let least = match wanted.least.trim() {
+        "" => f32::NEG_INFINITY,
+        text => text.replace(',', ".").parse().map_err(|_| format!("{text:?} is no number."))?,
+    };
+    let fits = token_filter(&wanted.token)?;
+    let layer = |at: usize| pairs.neurons.0[at] as usize / d_mlp;
+    let mut found: Vec<usize> = (0..pairs.scores.0.len())
+        .filter(|&at| pairs.scores.0[at] >= least)
+        .filter(|&at| layers.is_empty() || layers.iter().any(|(from, to)| (*from..=*to).contains(&layer(at))))
+        .filter(|&at| fits(words.text(pairs.tokens.0[at] as usize)))
+        .collect();
+    let by_value = |values: &[f32], found: &mut Vec<usize>| found.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    match wanted.by {
+        Column::Token => {
+            let text = |at: usize| words.text(pairs.tokens.0[at] as usize);
+            found.sort_by(|&a, &b| text(b).cmp(text(a)));
+        }
+        Column::Neuron => found.sort_by_key(|&at| std::cmp::Reverse(pairs.neurons.0[at])),
+        Column::TokenGap => by_value(&pairs.token_gaps.0, &mut found),
+        Column::NeuronGap => by_value(&pairs.neuron_gaps.0, &mut found),
+        Column::Score => by_value(&pairs.scores.0, &mut found),
+    }
+    if wanted.is_rising {
+        found.reverse();
+    }
+    Ok(found)
+}
+
+/// Stretches of layers.
+fn layers(text: &str) -> Result<Vec<(usize, usize)>, String> {
+    let bad = |part: &str| format!("{part:?} is no layer. Write 3, 2-5 or 1,4.");
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let number = |part: &str, text: &str| text.trim().trim_start_matches(['L', 'l']).parse().map_err(|_| bad(part));
+    parts
+        .map(|part| match part.split_once(['-', '–']) {
+            Some((from, to)) => Ok((number(part, from)?, number(part, to)?)),
+            None => number(part, part).map(|layer| (layer, layer)),
+        })
+        .collect()
+}
+
+/// Whether a token's text is wanted.
+type Fits = Box<dyn Fn(&str) -> bool>;
+
+fn token_filter(text: &str) -> Result<Fits, String> {
+    if text.is_empty() {
+        return Ok(Box::new(|_| true));
+    }
+    let Some(pattern) = text.strip_prefix('/') else {
+        let wanted = text.to_lowercase();
+        return Ok(Box::new(move |token| token.to_lowercase().contains(&wanted)));
+    };
+    let (pattern, flags) = pattern.rsplit_once('/').unwrap_or((pattern, ""));
+    if !flags.chars().all(|flag| "imsu".contains(flag)) {
+        return Err(format!("There is no flag in {flags:?} that is understood here: i, m, s and u are."));
+    }
+    // RegExp throws at what is no pattern
+    let made = js_sys::Reflect::construct(
+        &js_sys::Reflect::get(&js_sys::global(), &"RegExp".into()).map(js_sys::Function::from).unwrap_or_default(),
+        &js_sys::Array::of2(&pattern.into(), &flags.into()),
+    );
+    match made {
+        Ok(made) => {
+            let pattern = RegExp::from(made);
+            Ok(Box::new(move |token| pattern.test(token)))
+        }
+        Err(_) => Err(format!("/{pattern}/ is no regular expression.")),
+    }
+}

@@ -1,0 +1,110 @@
+//! What a link says of the figures about weights.
+
+use super::{Find, MAX_TOKEN, Refusal, at_most, neuron, shortened, what};
+use crate::model::Config;
+use crate::protocol::Convention;
+
+/// So many tokens are compared, and so many make up a set.
+pub const MOST_TOKENS: usize = 6;
+
+/// The tokens that are compared on a fresh page.
+pub const FIRST_TOKENS: [&str; 2] = [" an", " a"];
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub convention: Convention,
+    /// The neuron whose weights are shown; the page chooses where none is named.
+    pub neuron: Option<(usize, usize)>,
+    /// A set of tokens that the neuron is held against.
+    pub set: Vec<String>,
+    /// The tokens that are compared.
+    pub tokens: Vec<String>,
+    pub find: Find,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Part {
+            convention: Convention::default(),
+            neuron: None,
+            set: Vec::new(),
+            tokens: FIRST_TOKENS.map(String::from).to_vec(),
+            find: Find::Mutual,
+        }
+    }
+}
+
+impl Part {
+    /// What is as on a fresh page goes unsaid.
+    pub(super) fn write(&self, say: &mut impl FnMut(&str, &str)) {
+        if self.convention != Convention::default() {
+            say("conv", self.convention.name());
+        }
+        if let Some((layer, neuron)) = self.neuron {
+            say("w", &format!("{layer}:{neuron}"));
+        }
+        self.set.iter().for_each(|token| say("set", token));
+        if self.tokens != FIRST_TOKENS && !self.tokens.is_empty() {
+            self.tokens.iter().for_each(|token| say("k", token));
+        }
+        if self.find != Find::Mutual {
+            say("find", self.find.word());
+        }
+    }
+
+    pub(super) fn take(&mut self, key: &str, value: String) -> Result<(), Refusal> {
+        let wild = || Refusal::Wild { what: what(key), value: shortened(&value) };
+        match key {
+            "conv" => self.convention = Convention::parse(&value).ok_or_else(wild)?,
+            "w" => self.neuron = Some(neuron(&value).ok_or_else(wild)?),
+            "find" => self.find = Find::read(&value).ok_or_else(wild)?,
+            _ => {
+                let tokens = if key == "k" { &mut self.tokens } else { &mut self.set };
+                let token = at_most(value, MAX_TOKEN, what(key))?;
+                if token.is_empty() || tokens.len() >= MOST_TOKENS {
+                    return Err(Refusal::Wild { what: what(key), value: shortened(&token) });
+                }
+                tokens.push(token);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out what a model of this shape doesn't have.
+    pub(super) fn fit(&mut self, config: &Config) -> Option<Refusal> {
+        let (layer, neuron) = self.neuron?;
+        if layer < config.n_layer && neuron < config.d_mlp {
+            return None;
+        }
+        self.neuron = None;
+        Some(Refusal::NotInModel { what: format!("neuron {layer}:{neuron}") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Link;
+    use super::*;
+
+    #[test]
+    fn what_a_link_says_of_weights_is_read_again() {
+        let congruence = Part {
+            convention: Convention::Unembed,
+            neuron: Some((3, 17)),
+            set: vec![" an".into(), "an".into()],
+            tokens: vec![" any".into(), " had".into()],
+            find: Find::TokenHubs,
+        };
+        let link = Link { congruence, ..Link::default() };
+        let text = link.write().unwrap();
+        assert_eq!(Link::read(&text), (link, Vec::new()), "{text}");
+        assert_eq!(Link::read(&Link::default().write().unwrap()).0, Link::default());
+    }
+
+    #[test]
+    fn too_many_tokens_and_wild_words_are_refused() {
+        let (link, refused) = Link::read("v1&k=1&k=2&k=3&k=4&k=5&k=6&k=7&conv=mine&w=1:x&find=&set=");
+        assert_eq!(link.congruence.tokens.len(), MOST_TOKENS);
+        assert_eq!(refused.len(), 5, "{refused:?}");
+    }
+}
