@@ -122,7 +122,7 @@ test("lists mutual pairs and exclusive neurons as the search finds them", async 
   for (const [label, kind] of [["mutual pairs", "mutual"], ["exclusive neurons", "exclusive"]]) {
     await section("pairs").getByRole("radio", { name: label }).check();
     await settled(page);
-    const found = await ask("search", { kind, top: 40 });
+    const found = await ask("search", { kind, top: 20 });
     const expected = found.map((p) => [visible(p.token), named(p), ...[p.token_gap, p.neuron_gap, p.score].map(figure)]);
     assert.deepEqual(await rows(), expected);
   }
@@ -180,7 +180,7 @@ test("lists hubs with how unevenly they are spread", async () => {
   for (const [label, side] of [["hub tokens", "tokens"], ["hub neurons", "neurons"]]) {
     await section("pairs").getByRole("radio", { name: label }).check();
     await settled(page);
-    const hubs = await ask("hubs", { top: 40 });
+    const hubs = await ask("hubs", { top: 20 });
     const expected = hubs[side].map((hub) => hub.best_of.toLocaleString("en"));
     assert.deepEqual((await rows()).map((row) => row[1]), expected);
     assert.match(await section("pairs").locator(".pairs-body .readout").textContent(), /skew/);

@@ -27,10 +27,11 @@ use crate::protocol::Convention;
 /// A convention, with what it needs of the model.
 pub struct Weighing {
     pub convention: Convention,
-    /// `ē`, and `g` as f32 and f64: for [`Convention::Unembed`] only.
+    /// For [`Convention::Unembed`] only.
     unembed: Option<Unembed>,
 }
 
+/// `ē` and `g`.
 struct Unembed {
     mean_embedding: Vec<f64>,
     final_weight: Vec<f32>,

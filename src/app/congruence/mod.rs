@@ -12,7 +12,7 @@ use crate::protocol::Convention;
 /// A convention in a sentence of a caption.
 pub fn said(convention: Convention) -> &'static str {
     match convention {
-        Convention::Notebook => "the notebook's: output weights and embedding, each less its mean over d_model",
+        Convention::Notebook => "the notebook’s: output weights and embedding, each less its mean over d_model",
         Convention::Raw => "raw: output weights and embedding as the file has them",
         Convention::Unembed => {
             "unembed: output weights less their mean, and the unembedding with the final LayerNorm folded in and centred"

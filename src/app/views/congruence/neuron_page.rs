@@ -75,7 +75,7 @@ pub fn NeuronPage(props: &Props) -> Html {
     let (answered, is_coming) = use_answer(client, Some(Lane::Profile), model, request, take);
     let is_busy = props.is_seen && model.is_some() && (is_coming || props.neuron.is_none());
     let caption = html! {
-        { format!("What one MLP neuron writes into the residual stream, multiplied with every token's embedding. Convention: {}.", said(convention)) }
+        { format!("What one MLP neuron writes into the residual stream, multiplied with every token’s embedding. Convention: {}.", said(convention)) }
     };
     html! {
         <Section view={View::Weights} title="A neuron’s weights" {caption} {is_busy} dispatch={dispatch.clone()}>
@@ -175,7 +175,7 @@ fn output(props: &Props, shown: &Shown, words: &Shared<Vocabulary>) -> Html {
     html! {
         <div class="weights-output">
             <Histogram label="All tokens by their congruence with this neuron’s output weights" values={shown.output.clone()} named={names}
-                title="congruence with each token (tokens counted on a logarithmic scale)" />
+                title="congruence (number of tokens: log scale)" />
             <div class="weights-lists">
                 { list(props, "Towards", &shown.top, words, &value) }
                 { list(props, "Away from", &shown.bottom, words, &value) }

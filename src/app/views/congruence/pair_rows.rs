@@ -18,7 +18,7 @@ use crate::app::widgets::token::{quoted, visible};
 use crate::protocol::{Hubness, PairColumns};
 
 /// Rows drawn at first, and with every "more".
-const PAGE: usize = 40;
+const PAGE: usize = 20;
 
 #[derive(Properties, PartialEq)]
 pub struct Props {

@@ -108,7 +108,13 @@ fn scatter(props: &Props, columns: &Shared<Columns>, points: &Shared<Points>) ->
             scroll_to(View::Weights);
         })
     };
-    let named: Vec<(usize, String)> = points.outliers().take(NAMED).map(|at| (at, name(place(at)))).collect();
+    // a neuron that stands out with several tokens is named once
+    let mut named: Vec<(usize, String)> = Vec::new();
+    for at in points.outliers() {
+        if named.len() < NAMED && named.iter().all(|(other, _)| other % n_neurons != at % n_neurons) {
+            named.push((at, name(place(at))));
+        }
+    }
     let every = n_layer.div_ceil(12).max(1);
     let x_marks =
         (0..n_layer).step_by(every).map(|layer| ((layer * d_mlp) as f64, format!("L{layer}"))).collect::<Vec<_>>();
