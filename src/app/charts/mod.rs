@@ -5,6 +5,7 @@ pub mod dots;
 pub mod heat;
 mod heat_cells;
 pub mod histogram;
+mod labels;
 pub mod line;
 pub mod scale;
 pub mod scatter;

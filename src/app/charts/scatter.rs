@@ -7,6 +7,7 @@ use web_sys::{Element, HtmlCanvasElement};
 use yew::prelude::*;
 
 use super::dots::{Dot, paint};
+use super::labels::{self, Label};
 use super::scale::ticks;
 pub use super::scatter_layout::Points;
 use super::scatter_layout::{BOTTOM, HEIGHT, LEFT, Layout, RIGHT, TOP, Window};
@@ -175,7 +176,7 @@ pub fn Scatter(props: &Props) -> Html {
                     {onkeydown} onfocus={cursor.onfocus} onblur={cursor.onblur}>
                     <g aria-hidden="true">
                         { axes(props, &layout, window, zoom.is_some()) }
-                        { for props.named.iter().filter(|(i, _)| active != Some(*i)).map(|(i, name)| name_of(&layout, &points, *i, name)) }
+                        { names(&props.named, active, &layout, &points) }
                         if let Some((x, y)) = props.selected.and_then(|i| layout.place(&points, i)) {
                             <circle class="selected" cx={x.to_string()} cy={y.to_string()} r="6" />
                         }
@@ -212,13 +213,23 @@ fn dots<'a>(points: &'a Points, layout: &'a Layout, which: Range<usize>) -> impl
     })
 }
 
-fn name_of(layout: &Layout, points: &Points, i: usize, name: &str) -> Html {
-    let Some((x, y)) = layout.place(points, i) else { return html! {} };
-    let is_left = x < layout.width / 2.0;
-    html! {
-        <text class={classes!("outlier", (!is_left).then_some("leftwards"))} x={(if is_left { x + 8.0 } else { x - 8.0 }).to_string()}
-            y={y.to_string()} dy="0.35em">{ name }</text>
-    }
+/// The names of points that are in sight; the active point's is read out above.
+fn names(named: &[(usize, String)], active: Option<usize>, layout: &Layout, points: &Points) -> Html {
+    let seen: Vec<(f64, f64, &str)> = named
+        .iter()
+        .filter(|(i, _)| active != Some(*i))
+        .filter_map(|(i, name)| layout.place(points, *i).map(|(x, y)| (x, y, name.as_str())))
+        .collect();
+    let places = labels::place(seen.iter().copied(), (LEFT, layout.width));
+    let text = |((_, _, name), place): (&(f64, f64, &str), Option<Label>)| {
+        place.map(|label| {
+            html! {
+                <text class={classes!("outlier", label.is_leftwards.then_some("leftwards"))} x={label.x.to_string()}
+                    y={label.y.to_string()} dy="0.35em">{ *name }</text>
+            }
+        })
+    };
+    html! { <>{ for seen.iter().zip(places).filter_map(text) }</> }
 }
 
 fn axes(props: &Props, layout: &Layout, window: Window, is_zoomed: bool) -> Html {
