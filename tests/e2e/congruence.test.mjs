@@ -82,6 +82,10 @@ test("leads from a neuron to patching it in the prompts at hand", async () => {
   await section("weights").getByRole("button", { name: "Patch it" }).click();
   await look(page, "edits");
   assert.deepEqual(await page.locator(".edit > code").allTextContents(), ["1:20=clean@all"]);
+  // and back from where it is named there
+  await page.locator(".edit").getByRole("button", { name: "Its weights" }).click();
+  await look(page, "weights");
+  assert.equal(await heading().textContent(), "Layer 1, neuron 20");
   await page.getByRole("button", { name: /Remove/ }).first().click();
 });
 

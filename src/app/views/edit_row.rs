@@ -3,6 +3,7 @@
 use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
 
+use super::congruence::to_weights;
 use crate::app::format::number;
 use crate::app::state::{Action, Dispatch};
 use crate::engine::edit::{EditText, Part, TextChange, TextPositions};
@@ -63,6 +64,12 @@ pub fn EditRow(props: &Props) -> Html {
             </>
         }
     });
+    let weights = match (&edit.site, &edit.part) {
+        (Site::Block(layer, BlockSite::MlpPost), Part::Neuron(neuron)) => Some(html! {
+            <button type="button" class="link" onclick={to_weights(&dispatch, (*layer, *neuron))}>{ "Its weights" }</button>
+        }),
+        _ => None,
+    };
     let onremove = Callback::from(move |_: MouseEvent| dispatch.dispatch(Action::RemoveEdit(index)));
     html! {
         <li class={classes!("edit", (!on).then_some("off"))}>
@@ -83,6 +90,7 @@ pub fn EditRow(props: &Props) -> Html {
             </span>
             <button type="button" class="small remove" aria-label={format!("Remove {name}")} title="Remove" onclick={onremove}>{ "×" }</button>
             <code>{ edit.to_string() }</code>
+            { weights }
         </li>
     }
 }
