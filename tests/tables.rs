@@ -100,14 +100,23 @@ fn a_session_makes_tables_in_pieces_and_goes_on_with_them() {
     };
     let task = |session: &_, task| ask(session, Request::Table(task)).unwrap();
     let first = session();
-    let work = || TableTask::Work { convention: Convention::Raw, milliseconds: 0 };
-    let Answer::TableState(state) = task(&first, work()) else { panic!() };
+    let Answer::TableState(start) = task(&first, TableTask::Look(Convention::Raw)) else { panic!() };
+    let work_on = |model: &str, products| {
+        let model = model.to_owned();
+        Request::Table(TableTask::Work { convention: Convention::Raw, milliseconds: 0, model, products })
+    };
+    let work = || work_on("model-p", start.products);
+    for stale in [work_on("another", start.products), work_on("model-p", start.products + 1.0)] {
+        assert!(ask(&first, stale).is_err(), "asked of the model before");
+    }
+    assert_eq!(task(&first, TableTask::Look(Convention::Raw)), Answer::TableState(start.clone()));
+    let Answer::TableState(state) = ask(&first, work()).unwrap() else { panic!() };
     assert!(!state.is_ready && state.done > 0.0 && state.done < 1.0);
     let Answer::Bytes(kept) = task(&first, TableTask::Checkpoint(Convention::Raw)) else { panic!() };
     let second = session();
     let Answer::TableState(resumed) = task(&second, TableTask::Resume(kept)) else { panic!() };
     assert_eq!(resumed, state);
-    while !matches!(task(&second, work()), Answer::TableState(state) if state.is_ready) {}
+    while !matches!(ask(&second, work()).unwrap(), Answer::TableState(state) if state.is_ready) {}
     let Answer::TableFile(file) = task(&second, TableTask::File(Convention::Raw)) else { panic!() };
     assert_eq!(file, whole);
     let Answer::TableState(dropped) = task(&first, TableTask::Drop(Convention::Raw)) else { panic!() };

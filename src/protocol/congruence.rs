@@ -283,8 +283,8 @@ pub struct PairColumns {
 pub enum TableTask {
     /// How far it is.
     Look(Convention),
-    /// Goes on for about so long.
-    Work { convention: Convention, milliseconds: u32 },
+    /// Goes on for about so long, if the model is still the one of this name and of so many products.
+    Work { convention: Convention, milliseconds: u32, model: String, products: f64 },
     /// What has been made so far, to go on from later.
     Checkpoint(Convention),
     /// Goes on from a checkpoint.

@@ -118,7 +118,11 @@ impl Session {
         let tables = &self.tables;
         match task {
             TableTask::Look(convention) => Ok(Answer::TableState(self.table_state(*convention))),
-            TableTask::Work { convention, milliseconds } => {
+            TableTask::Work { convention, milliseconds, model, products } => {
+                // asked before another model took this one's place
+                if *model != self.name || *products != self.table_state(*convention).products {
+                    return Err(Error::Cancelled);
+                }
                 let time = Duration::from_millis(u64::from(*milliseconds));
                 if !tables.ready.borrow().contains_key(convention) {
                     self.work(*convention, TOP_K, time, control).await?;

@@ -74,6 +74,8 @@ impl Maker {
     pub async fn run(self) {
         let mut progress = Progress { stage: Stage::Unknown, products: 0.0, said: None };
         if let Err(failure) = self.make(&mut progress).await
+            // of another model's table this one says nothing
+            && failure.code != Error::Cancelled.code()
             && !self.orders.quits.get()
         {
             progress.stage = Stage::Failed(failure);
@@ -88,6 +90,7 @@ impl Maker {
         if !state.is_ready && !is_small {
             state = self.kept(state, progress).await?;
         }
+        let was_ready = state.is_ready;
         self.orders.runs.set(is_small);
         let mut has_looked = is_small;
         let mut kept_at = js_sys::Date::now();
@@ -104,7 +107,7 @@ impl Maker {
                 self.wait(IDLE_MS).await?;
                 continue;
             }
-            if !has_looked && state.done == 0.0 {
+            if !has_looked {
                 has_looked = true;
                 progress.stage = Stage::Looking;
                 self.say(progress);
@@ -113,7 +116,8 @@ impl Maker {
             }
             progress.stage = Stage::Working(state.done);
             self.say(progress);
-            let work = TableTask::Work { convention: self.convention, milliseconds: PIECE_MS };
+            let (convention, model) = (self.convention, self.model.clone());
+            let work = TableTask::Work { convention, milliseconds: PIECE_MS, model, products: progress.products };
             state = self.task(work).await?;
             if !is_small && !state.is_ready && js_sys::Date::now() - kept_at > KEEP_MS {
                 self.keep_part().await?;
@@ -123,7 +127,7 @@ impl Maker {
                 self.keep_part().await?;
             }
         }
-        if !is_small && progress.said.is_none() {
+        if !is_small && !was_ready {
             self.keep_whole().await?;
         }
         progress.stage = Stage::Ready;
