@@ -100,15 +100,34 @@ fn trouble(error: &ureq::Error) -> Trouble {
         ureq::Error::Timeout(_) => Trouble::Stalled,
         ureq::Error::Io(error) => match error.kind() {
             ErrorKind::NetworkDown | ErrorKind::NetworkUnreachable => Trouble::Offline,
-            // the last is a certificate that isn't the host's: nobody there is whom we want
-            ErrorKind::ConnectionRefused
-            | ErrorKind::HostUnreachable
-            | ErrorKind::AddrNotAvailable
-            | ErrorKind::InvalidData => Trouble::Unreachable,
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Trouble::Stalled,
-            _ => Trouble::Broken,
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof => Trouble::Broken,
+            // nobody listens, the name is nobody's (which has no kind of its own), the certificate is another's
+            _ => Trouble::Unreachable,
         },
         ureq::Error::Protocol(_) | ureq::Error::BodyStalled => Trouble::Broken,
         _ => Trouble::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[test]
+    fn what_is_worth_many_tries_is_told_from_what_is_not() {
+        let of = |kind: ErrorKind| trouble(&ureq::Error::Io(Error::from(kind)));
+        assert_eq!(of(ErrorKind::UnexpectedEof), Trouble::Broken);
+        assert_eq!(of(ErrorKind::ConnectionRefused), Trouble::Unreachable);
+        assert_eq!(of(ErrorKind::NetworkUnreachable), Trouble::Offline);
+        assert_eq!(trouble(&ureq::Error::Io(Error::other("no such name"))), Trouble::Unreachable);
+        assert_eq!(trouble(&ureq::Error::Timeout(Timeout::PerRead)), Trouble::Stalled);
+        assert_eq!(trouble(&ureq::Error::Timeout(Timeout::Connect)), Trouble::Unreachable);
     }
 }
