@@ -25,8 +25,9 @@ pub struct Arguments {
 
 #[derive(Args)]
 pub struct ModelArguments {
-    /// Folder with config.json, tokenizer.json and model.safetensors [default: the demo model]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder with config.json, tokenizer.json and model.safetensors, or a hub's id (gpt2, org/name, org/name@revision),
+    /// downloaded once and kept [default: the demo model]
+    #[arg(long, global = true, value_name = "DIR|ID")]
     pub model: Option<PathBuf>,
     /// Where the model runs
     #[arg(long, global = true, value_enum, default_value = "cpu")]

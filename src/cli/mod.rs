@@ -3,6 +3,7 @@
 mod arguments;
 mod congruence;
 mod documents;
+mod hub;
 mod print;
 
 use std::fs::File;
@@ -38,7 +39,7 @@ pub fn main(demo: &Demo) -> ExitCode {
     match run(&Arguments::parse(), demo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("peartree: {error}");
+            eprintln!("peartree: {error}{}", hub::hint(&error));
             ExitCode::from(MENDABLE)
         }
     }
@@ -49,7 +50,7 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     if let Some(threads) = arguments.model.threads {
         use_threads(threads)?;
     }
-    let session = Session::new(arguments.model.name(), load(&arguments.model, demo)?);
+    let session = load(&arguments.model, demo)?;
     if let Command::Search(search) = &arguments.command
         && let Some(path) = &search.table
     {
@@ -82,11 +83,16 @@ fn use_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| bad(format!("can't be set: {e}.")))
 }
 
-fn load(arguments: &ModelArguments, demo: &Demo) -> Result<Model> {
-    match &arguments.model {
-        None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights, arguments.dtype.into()),
-        Some(folder) => load_folder(folder, arguments.dtype.into()),
-    }
+fn load(arguments: &ModelArguments, demo: &Demo) -> Result<Session> {
+    let dtype = arguments.dtype.into();
+    let model = match &arguments.model {
+        None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights, dtype)?,
+        Some(model) => match hub::source(model, dtype) {
+            Some(source) => return hub::load(&source),
+            None => load_folder(model, dtype)?,
+        },
+    };
+    Ok(Session::new(arguments.name(), model))
 }
 
 fn load_folder(folder: &Path, dtype: WeightDtype) -> Result<Model> {

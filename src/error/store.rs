@@ -69,6 +69,11 @@ pub enum StoreError {
         "What this browser keeps could not be {act}: {why}. Reload the page; if that changes nothing, delete the model and load it again."
     )]
     Storage { act: &'static str, why: String },
+    /// Of the command line's, whose files have paths.
+    #[error(
+        "{path} could not be {act}: {why}. Check that the folder is yours to write to, or name another one in PEARTREE_CACHE."
+    )]
+    Folder { path: String, act: &'static str, why: String },
     #[error("{what} takes {} of memory in {dtype}, and this page has {} at most. {instead}", size(*needed), size(*most))]
     TooLarge { what: String, dtype: &'static str, needed: u64, most: u64, instead: String },
     #[error("{what} is not kept on this device. Load it first.")]
@@ -102,7 +107,7 @@ impl StoreError {
             StoreError::NoRoom { .. } => "no_room",
             StoreError::RoomRanOut { .. } => "room_ran_out",
             StoreError::NoStorage { .. } => "no_storage",
-            StoreError::Storage { .. } => "storage_failed",
+            StoreError::Storage { .. } | StoreError::Folder { .. } => "storage_failed",
             StoreError::TooLarge { .. } => "too_large",
             StoreError::NotKept { .. } => "not_kept",
             StoreError::Damaged { .. } => "damaged",

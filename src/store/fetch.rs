@@ -59,7 +59,8 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         }
         let line = self.line(watch);
         let introduction = introduce(&line, site).await?;
-        fit::in_memory(&source.name, &introduction.config, source.dtype.unwrap_or_default())?;
+        let dtype = source.dtype.unwrap_or_default();
+        fit::in_memory(&source.name, &introduction.config, dtype, self.terms.most_weights_bytes)?;
         let key = site.key(introduction.commit.as_deref());
         let (lock, manifest) = self.hold(&key, watch).await?;
         if let Some(manifest) = manifest {

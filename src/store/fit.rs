@@ -23,23 +23,22 @@ pub fn needs(config: &Config) -> Vec<Need> {
     [WeightDtype::F32, WeightDtype::F16].map(need).to_vec()
 }
 
-/// Refuses a model that the engine's memory can't hold, before it is downloaded.
+/// Refuses a model that the engine's memory, `most` bytes, can't hold, before it is downloaded.
 ///
 /// # Errors
 /// [`StoreError::TooLarge`] saying what would fit.
-pub fn in_memory(what: &str, config: &Config, dtype: WeightDtype) -> Result<()> {
+pub fn in_memory(what: &str, config: &Config, dtype: WeightDtype, most: u64) -> Result<()> {
     let needed = weights_bytes(config, dtype);
-    if needed <= MOST_WEIGHTS_BYTES {
+    if needed <= most {
         return Ok(());
     }
     let half = weights_bytes(config, WeightDtype::F16);
-    let instead = if half <= MOST_WEIGHTS_BYTES {
+    let instead = if half <= most {
         format!("Load it in f16, which takes {:.2} GB.", half as f64 / 1e9)
     } else {
         "Choose a smaller model: gpt2-xl is the largest that fits, in f16.".to_owned()
     };
-    Err(StoreError::TooLarge { what: what.into(), dtype: name(dtype), needed, most: MOST_WEIGHTS_BYTES, instead }
-        .into())
+    Err(StoreError::TooLarge { what: what.into(), dtype: name(dtype), needed, most, instead }.into())
 }
 
 fn name(dtype: WeightDtype) -> &'static str {
@@ -77,9 +76,11 @@ mod tests {
         assert_eq!(weights_bytes(&small, WeightDtype::F32), 124_439_808 * 4);
         let fits = |config: &Config| needs(config).iter().map(|need| need.fits).collect::<Vec<_>>();
         assert_eq!((fits(&small), fits(&large), fits(&xl)), (vec![true, true], vec![true, true], vec![false, true]));
-        let refused = in_memory("gpt2-xl", &xl, WeightDtype::F32).unwrap_err().to_string();
+        let refused = in_memory("gpt2-xl", &xl, WeightDtype::F32, MOST_WEIGHTS_BYTES).unwrap_err().to_string();
+        assert!(in_memory("gpt2-xl", &xl, WeightDtype::F32, u64::MAX).is_ok());
         assert!(refused.contains("6.23 GB") && refused.contains("Load it in f16, which takes 3.1"), "{refused}");
-        let huge = in_memory("huge", &config(96, 25, 3200), WeightDtype::F16).unwrap_err().to_string();
+        let huge = config(96, 25, 3200);
+        let huge = in_memory("huge", &huge, WeightDtype::F16, MOST_WEIGHTS_BYTES).unwrap_err().to_string();
         assert!(huge.contains("Choose a smaller model"), "{huge}");
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
+use super::fit::MOST_WEIGHTS_BYTES;
 use super::storage::Device;
 use super::wire::{Ask, Body, Head, Trouble, Wire};
 use crate::engine::Control;
@@ -27,6 +28,8 @@ pub struct Terms {
     pub troubles: u32,
     /// The same for a server that has not answered yet: a wrong address needs no minute to be told.
     pub first_troubles: u32,
+    /// Bytes of weights that the engine's memory can hold.
+    pub most_weights_bytes: u64,
 }
 
 impl Default for Terms {
@@ -39,6 +42,7 @@ impl Default for Terms {
             stall: Duration::from_secs(15),
             troubles: 12,
             first_troubles: 3,
+            most_weights_bytes: MOST_WEIGHTS_BYTES,
         }
     }
 }
