@@ -33,7 +33,9 @@ async function open(page) {
   // figures above may still grow and push it away again
   await page.waitForFunction(() => {
     document.getElementById("pairs").scrollIntoView();
-    return ["waiting", "ready"].includes(document.querySelector("#pairs .table-line")?.dataset.stage);
+    const line = document.querySelector("#pairs .table-line");
+    // the demo's table, of fewer products, may still be what is seen
+    return ["waiting", "ready"].includes(line?.dataset.stage) && line.textContent.includes("92,676,096");
   });
 }
 async function reopen() {
@@ -69,7 +71,7 @@ test("computes nothing before it is told to, and stops where it is told to", asy
   await answers(page, "tables", ...NOTHING);
   await open(page);
   await stage(page, "waiting");
-  assert.match(await line(page).textContent(), /\d\d,\d{3},\d{3} products of a neuron with a token/);
+  assert.match(await line(page).textContent(), /92,676,096 products of a neuron with a token/);
   await startAndPause("Compute and keep the table");
   assert.match(await line(page).textContent(), /Paused at \d/);
   await visit.shot("table-paused");
