@@ -208,8 +208,9 @@ test("calls at the same time are all answered", async () => {
 
 test("a call is stopped by its signal, waiting or running", async () => {
   const codes = await page.evaluate(async (pair) => {
-    // 800 runs of up to 200 tokens: no machine ends them before it hears of the signal
-    const long = { clean: Array(200).fill(5), corrupted: Array(200).fill(6), tokens: pair.tokens, site: "resid_pre" };
+    // as many runs as a model's layers times its longest prompt: no machine ends them before it hears of the signal
+    const { n_ctx } = (await window.peartree.info()).model.config;
+    const long = { clean: Array(n_ctx).fill(5), corrupted: Array(n_ctx).fill(6), tokens: pair.tokens, site: "resid_pre" };
     const sweep = (options) => window.peartree.patch({ ...long, ...options }).then(() => "went on", (error) => error.code);
     const [waits, runs] = [new AbortController(), new AbortController()];
     const running = sweep({ signal: runs.signal, onProgress: () => runs.abort() });

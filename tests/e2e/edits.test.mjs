@@ -123,7 +123,7 @@ test("explains an edit that can't be read or made, and goes on working", async (
   ]) {
     await add(text);
     await failure().filter({ hasText: message }).waitFor();
-    await page.locator(".remove").last().click();
+    await page.locator(".edit .remove").last().click();
     await settled(page);
   }
   assert.equal(await failure().count(), 0);

@@ -27,7 +27,7 @@ for (const [screen, context] of Object.entries(SCREENS)) {
       const { page } = visit;
       const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
       for (const id of ["prompts", "maps", "layers", "neurons"]) await look(page, id);
-      await page.locator(".outliers li button").first().click();
+      await page.locator("#neurons .outliers li button").first().click();
       await page.getByRole("button", { name: "Ablate it" }).click();
       await look(page, "edits");
       assert.ok(await fits(), "the page scrolls sideways");
@@ -119,7 +119,7 @@ test("says what it loads, and how much of it, while it loads", async () => {
 test("every control and figure has a name", async () => {
   const visit = await visitPage(browser, site);
   for (const id of ["prompts", "maps", "layers", "neurons"]) await look(visit.page, id);
-  await visit.page.locator(".outliers li button").first().click();
+  await visit.page.locator("#neurons .outliers li button").first().click();
   await visit.page.getByRole("button", { name: "Steer it" }).click();
   await look(visit.page, "edits");
   await visit.page.getByText("Use another model").click();

@@ -58,7 +58,7 @@ test("what is set on one page is the same on another, by the address and by the 
   await page.getByLabel("Layer", { exact: true }).selectOption("2");
   await page.getByRole("radio", { name: "by effect" }).check();
   await settled(page);
-  await page.locator(".outliers li button").first().click();
+  await page.locator("#neurons .outliers li button").first().click();
   await page.getByRole("button", { name: "Ablate it" }).click();
   await page.getByLabel("Add an edit").fill("0.h2=clean@last");
   await page.keyboard.press("Enter");
@@ -68,7 +68,7 @@ test("what is set on one page is the same on another, by the address and by the 
   await says(page, "off=0.h2=clean@last");
   const here = await state(page);
 
-  await page.getByRole("button", { name: "Copy a link to this figure: Neurons" }).click();
+  await page.getByRole("button", { name: "Copy a link to this figure: Neurons", exact: true }).click();
   await page.getByText("Link copied").waitFor();
   const copied = new URL(await page.evaluate(() => navigator.clipboard.readText()));
   assert.equal(copied.origin + copied.pathname, new URL(site.url).origin + new URL(site.url).pathname);
@@ -207,7 +207,7 @@ test("a link to every neuron waits for the button", async () => {
   const { page } = visit;
   await page.getByRole("button", { name: /Patch all [\d,]+ neurons/ }).waitFor();
   await settled(page);
-  assert.equal(await page.locator(".outliers li").count(), 0, "a sweep began by itself");
+  assert.equal(await page.locator("#neurons .outliers li").count(), 0, "a sweep began by itself");
   visit.assertClean();
   await visit.close();
 });

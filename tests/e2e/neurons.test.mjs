@@ -21,7 +21,7 @@ const PAIR = { clean: POST_PROMPT, corrupted: POST_PROMPT.replace("apple", "lemo
 const ask = (name, options) => page.evaluate(([name, options]) => window.peartree[name](options), [name, options]);
 const layer = () => page.getByLabel("Layer", { exact: true });
 const scatter = () => page.getByRole("slider", { name: /Neurons by share/ });
-const listed = () => page.locator(".outliers li button").evaluateAll((rows) => rows.map((row) => [...row.children].map((part) => part.textContent)));
+const listed = () => page.locator("#neurons .outliers li button").evaluateAll((rows) => rows.map((row) => [...row.children].map((part) => part.textContent)));
 const strongest = (values) => values.map((value, i) => [value, i]).sort(([a], [b]) => Math.abs(b) - Math.abs(a));
 /** Whether anything has been painted on the canvas. */
 const painted = () =>
@@ -108,7 +108,7 @@ test("zooms by buttons, keys and a dragged rectangle, and back", async () => {
 test("looks at a neuron that is clicked, with all its figures", async () => {
   const { values, estimate, direct, direct_share } = await ask("neurons", { ...PAIR, layer: 1 });
   const [[, best]] = strongest(values);
-  await page.locator(".outliers li button").first().click();
+  await page.locator("#neurons .outliers li button").first().click();
   const card = page.getByRole("region", { name: `Neuron ${best} of layer 1` });
   assert.deepEqual(await card.locator("dd b").allTextContents(), [
     share(values[best]), share(estimate[best]), share(direct_share[best]), `${signed(direct[best])}\u202flogits`,
