@@ -6,7 +6,9 @@
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, HtmlMetaElement, Response, Window};
+use web_sys::{Cache, Response, Window};
+
+use crate::app::site;
 
 const CACHE: &str = "tables-of-peartree-1";
 
@@ -31,11 +33,8 @@ pub async fn forget(name: &str) {
 
 /// Where a table may lie ready: beside the site, and at the place that the site names.
 pub fn sources(file: &str) -> Vec<String> {
-    let named = window().and_then(|window| window.document()).and_then(|document| {
-        let element = document.query_selector("meta[name=table-source]").ok()??;
-        let place = element.dyn_into::<HtmlMetaElement>().ok()?.content();
-        (!place.is_empty()).then(|| format!("{}/{file}", place.trim_end_matches('/')))
-    });
+    let place = site::named("table-source").filter(|place| !place.is_empty());
+    let named = place.map(|place| format!("{}/{file}", place.trim_end_matches('/')));
     std::iter::once(format!("./tables/{file}")).chain(named).collect()
 }
 
