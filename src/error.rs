@@ -58,6 +58,12 @@ pub enum Error {
     Read { what: String, why: String },
     #[error("{0}")]
     Unsupported(String),
+    #[error("These results can't be merged: {0} Merge the shards of one division of the same documents.")]
+    Merge(String),
+    #[error(
+        "What was kept of the pass belongs to another one, or is damaged. Delete the checkpoint, or give another folder."
+    )]
+    Checkpoint,
     #[error("No model is loaded. Load one first.")]
     NoModel,
     #[error("Stopped.")]
@@ -92,6 +98,8 @@ impl Error {
             Error::NotThere { .. } => "not_there",
             Error::Read { .. } => "read_failed",
             Error::Unsupported(_) => "unsupported",
+            Error::Merge(_) => "cannot_merge",
+            Error::Checkpoint => "bad_checkpoint",
             Error::NoModel => "no_model",
             Error::Cancelled => "cancelled",
             Error::Engine(_) => "engine_failed",

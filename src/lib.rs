@@ -7,6 +7,7 @@ pub mod model; // what a GPT-2 is: config, tokenizer, weights
 pub mod engine; // runs it: sites, base runs, batches
 pub mod protocol; // what page and worker say to each other
 pub mod link; // the page's state as text, and back
+pub mod documents; // texts out of files, one after the other
 pub mod analysis; // the questions: predict, logit lens, generate
 pub mod store; // gets models from hubs, keeps them, finds them again
 pub mod session; // a loaded model that answers requests

@@ -144,6 +144,54 @@ export interface TableFile {
 /** Two prompts and two tokens. The corrupted run is patched with the clean run's activations. */
 export interface PairOptions { clean: Prompt; corrupted: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }
 
+/** A place in a corpus, with the tokens around it and each one's activation. */
+export interface CorpusContext {
+  value: number;
+  /** Counted through all files, from 0. */
+  document: number;
+  /** Counted from 0, which is `<|endoftext|>`. */
+  position: number;
+  token: string;
+  context: { from: number; ids: number[]; tokens: string[]; values: number[] };
+}
+
+/** One neuron's activation against one token's prediction. */
+export interface CorpusStudy {
+  layer: number; neuron: number; token: string; id: number;
+  /** `top`: positions of the bin where the token is the likeliest next one; `low`, `high`: 95 % interval of its share. */
+  bins: { bin: number; from: number; count: number; top: number; low: number; high: number }[];
+  occurrences: number;
+  top_predictions: number;
+  mean: number;
+  max: number | null;
+  top: CorpusContext[];
+  /** At most one a document. */
+  top_documents: CorpusContext[];
+  /** Area under the ROC curve of the activation for "the token is the likeliest next one". */
+  auc: number | null;
+}
+
+export interface Corpus { documents: number; positions: number; studies: CorpusStudy[] }
+
+export interface CorpusProgress {
+  documents: number; positions: number;
+  /** Share of the files that is read. */
+  share: number;
+  tokensPerSecond: number;
+  secondsLeft: number | null;
+  /** Now and then: the figures so far. */
+  answer: Corpus | null;
+}
+
+export interface CorpusNeuron {
+  layer: number; neuron: number; positions: number;
+  mean: number; max: number | null;
+  /** Share of positions with an activation above zero. */
+  firing_rate: number;
+  histogram: { from: number | null; to: number | null; count: number }[];
+  top_documents: CorpusContext[];
+}
+
 export interface ModelInfo {
   name: string;
   config: {
@@ -297,6 +345,17 @@ export interface Peartree {
   tables(options?: CallOptions & { topK?: number; convention?: Convention }): Promise<TableFile>;
   /** Takes such a file; rejects with `bad_table` if it is damaged or another model's. */
   openTable(bytes: Uint8Array): Promise<object>;
+  /**
+   * One pass over documents. `data`: `"demo"` or `"english"` (the site's own), an address on this site, `File`s, or an array of these:
+   * .txt (one document), .jsonl (with `text`), .json (a list of strings), .parquet (a column `text`), also .gz and .zst.
+   * `neurons`: `"31:892: an"`. `layers`: also every neuron of a layer, for `corpusNeuron`. Aborted, it goes on with `resume: true`.
+   */
+  corpus(options: CallOptions<CorpusProgress> & {
+    data: string | File | (string | File)[]; neurons?: string[]; layers?: number | "all"; bins?: "floor" | "notebook"; top?: number;
+    pack?: boolean; share?: number; seed?: number; noBos?: boolean; resume?: boolean;
+  }): Promise<Corpus>;
+  /** One neuron of the last pass, if its layer was watched. */
+  corpusNeuron(options: { layer: number; neuron: number }): Promise<CorpusNeuron>;
   info(): Promise<Info>;
   /** The comparison harness's tasks on the loaded model; ids only, nothing kept from one call to the next. */
   readonly bench: Bench;

@@ -66,6 +66,9 @@ struct Options {
     /// Only print this many documents of the grammar.
     #[arg(long, value_name = "N")]
     documents: Option<usize>,
+    /// Print them as lines of JSON, with a `text` in each.
+    #[arg(long, requires = "documents")]
+    jsonl: bool,
 }
 
 /// The tokenizer's text is the same whatever the weights' seed is.
@@ -75,7 +78,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     if let Some(n) = options.documents {
         let mut rng = text::rng::Rng::new(options.seed);
-        (0..n).for_each(|_| println!("{}\n", text::document(&mut rng)));
+        for text in (0..n).map(|_| text::document(&mut rng)) {
+            if options.jsonl { println!("{}", serde_json::json!({ "text": text })) } else { println!("{text}\n") }
+        }
         return Ok(());
     }
     if let Some(folder) = &options.report {

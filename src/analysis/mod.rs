@@ -2,6 +2,7 @@
 
 pub mod attribute;
 pub mod bench;
+pub mod corpus;
 pub mod congruence;
 pub mod generate;
 pub mod intervene;

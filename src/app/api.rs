@@ -12,11 +12,13 @@ use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
 use super::client::Client;
+use super::corpora::data_file;
 use super::sources::{HubOptions, source};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
 use crate::protocol::{
-    Answer, Bench, BenchTask, Bytes, Event, Failure, Lane, Request, Source, SweepOptions, TableTask, WeightDtype,
+    Answer, Bench, BenchTask, Bytes, CorpusRequest, Event, Failure, Lane, Request, Source, SweepOptions, TableTask,
+    WeightDtype,
 };
 
 /// The object behind `window.peartree`.
@@ -106,6 +108,21 @@ impl Peartree {
 
     pub fn edit(&self, options: Option<Object>) -> Promise {
         self.ask(options, Request::Edit)
+    }
+
+    /// A pass over documents: `data` is a corpus of the site's, an address on it, or an array of addresses and `File`s.
+    pub fn corpus(&self, options: Option<Object>) -> Promise {
+        let call = Call::new(options);
+        match call.corpus() {
+            Ok(request) => call.send(&self.client, None, Request::Corpus(request)),
+            Err(failure) => reject(&failure),
+        }
+    }
+
+    /// One neuron of the pass made last.
+    #[wasm_bindgen(js_name = corpusNeuron)]
+    pub fn corpus_neuron(&self, options: Option<Object>) -> Promise {
+        self.ask(options, Request::CorpusNeuron)
     }
 
     /// One neuron against all tokens, or one token against all neurons.
@@ -285,6 +302,19 @@ impl Call {
         Ok((threads.transpose()?, dtype, hub))
     }
 
+    /// `corpus`'s options, its files' addresses made out.
+    fn corpus(&self) -> Result<CorpusRequest, Failure> {
+        let take = |name: &str| {
+            let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
+            let _ = Reflect::delete_property(&self.options, &name.into());
+            value
+        };
+        let (data, resume) = (take("data"), take("resume"));
+        let data = data.dyn_into::<Array>().unwrap_or_else(|one| Array::of1(&one));
+        let files = data.iter().map(|data| data_file(&data)).collect::<Result<_, _>>()?;
+        Ok(CorpusRequest { files, options: self.read()?, resume: resume.is_truthy() })
+    }
+
     fn send(self, client: &Client, lane: Option<Lane>, request: Request) -> Promise {
         if self.signal.as_ref().is_some_and(AbortSignal::aborted) {
             return reject(&Failure::from(&Error::Cancelled));
@@ -301,6 +331,7 @@ impl Call {
                 match event {
                     Event::Progress(progress) => tell(&on_progress, &progress),
                     Event::Generated(so_far) => tell(&on_progress, &so_far),
+                    Event::Corpus(progress) => tell(&on_progress, &progress),
                     Event::Partial(partial) => tell(&on_progress, &PartialJson(&partial)),
                     Event::Done(answer) => settle(&resolve, &value(&answer)),
                     Event::Failed(failure) => settle(&refuse, &js_error(&failure)),

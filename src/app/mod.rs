@@ -4,6 +4,7 @@
 pub mod api;
 pub mod charts;
 pub mod client;
+pub mod corpora;
 pub mod congruence;
 pub mod format;
 pub mod history;
@@ -23,9 +24,10 @@ use yew::prelude::*;
 use crate::link::View;
 use client::Client;
 use history::{fragment, use_history};
-use state::State;
+use state::{State, Typed};
 use views::bench::{self, BenchFigure};
 use views::congruence::Congruence;
+use views::corpus::CorpusFigure;
 use views::edits::Edits;
 use views::frame::{Foot, Masthead};
 use views::generate::Generate;
@@ -97,9 +99,18 @@ pub fn App(props: &Props) -> Html {
                 writing={state.writing.clone()} dispatch={dispatch.clone()} />
             <Congruence client={client.clone()} model={state.model.clone()} weights={state.weights.clone()}
                 sees={[View::Weights, View::Tokens, View::Pairs].map(|view| state.sees(view))} is_at_rest={state.is_at_rest()}
-                reversed={state.patching.reversed} {dispatch} />
+                reversed={state.patching.reversed} dispatch={dispatch.clone()} />
+            <CorpusFigure client={client.clone()} model={state.model.clone()} neuron={state.patching.neuron} token={first_token(&state)} {dispatch} />
         </main>
         <Foot is_at_ease={state.prediction.value.is_some()} />
         </ContextProvider<Here>>
+    }
+}
+
+/// The first of the pair of tokens, as it is typed.
+fn first_token(state: &State) -> AttrValue {
+    match &state.pair[0] {
+        Typed::Text(text) => text.clone(),
+        Typed::Broken => AttrValue::default(),
     }
 }

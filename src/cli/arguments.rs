@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::congruence::{CongruenceArguments, SearchArguments, TablesArguments};
+use super::corpus::{CorpusArguments, MergeArguments};
 use super::documents;
 use crate::error::{Error, Result};
 use crate::model::WeightDtype;
@@ -134,6 +135,10 @@ pub enum Command {
         #[arg(long, value_name = "L|all")]
         layer: String,
     },
+    /// Neurons on real text: highest contexts, and activation against prediction
+    Corpus(CorpusArguments),
+    /// Add up what corpus found in its shards
+    Merge(MergeArguments),
     /// The product of a neuron's output weights with every token's embedding, or of a token's with every neuron's
     Congruence(CongruenceArguments),
     /// Neurons and tokens that belong together, out of all pairs
@@ -311,6 +316,9 @@ impl Arguments {
                 layer: layer.parse().map_or_else(|_| LayerArgument::Word(layer.clone()), LayerArgument::One),
                 no_bos,
             }),
+            Command::Corpus(_) | Command::Merge(_) => {
+                return Err(Error::Unsupported("This is no request to a session.".into()));
+            }
             Command::Congruence(arguments) => arguments.request(),
             Command::Search(arguments) => arguments.request(),
             Command::Tables(arguments) => arguments.request(),

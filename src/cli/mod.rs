@@ -2,6 +2,7 @@
 
 mod arguments;
 mod congruence;
+mod corpus;
 mod documents;
 mod hub;
 mod print;
@@ -46,21 +47,18 @@ pub fn main(demo: &Demo) -> ExitCode {
 }
 
 fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
-    let request = arguments.request()?;
     if let Some(threads) = arguments.model.threads {
         use_threads(threads)?;
     }
-    let session = load(&arguments.model, demo)?;
-    if let Command::Search(search) = &arguments.command
-        && let Some(path) = &search.table
-    {
-        let open = Request::Table(TableTask::Open(Bytes(read_file(path)?)));
-        complete(session.answer(&open, &Unhurried, |_| ()))?;
-    }
-    let bar = progress_bar("{msg} {bar:32} {human_pos} of {human_len}, {eta} left", 0);
-    let answer = complete(session.answer(&request, &Unhurried, |event| show(&bar, event)));
-    bar.finish_and_clear();
-    let answer = answer?;
+    let session = || load(&arguments.model, demo);
+    let answer = match &arguments.command {
+        Command::Corpus(o) => Answer::Corpus(corpus::corpus(&session()?, o, arguments.model.no_bos)?),
+        Command::Merge(o) => Answer::Corpus(corpus::merge(o)?),
+        command => {
+            let request = arguments.request()?;
+            ask(&session()?, command, &request)?
+        }
+    };
     let text = match (&answer, &arguments.command) {
         (Answer::TableFile(table), Command::Tables(tables)) => {
             let written = congruence::write(&tables.out, table)?;
@@ -72,6 +70,19 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     // a reader that has gone away (`| head`) is no failure
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
+}
+
+fn ask(session: &Session, command: &Command, request: &Request) -> Result<Answer> {
+    if let Command::Search(search) = command
+        && let Some(path) = &search.table
+    {
+        let open = Request::Table(TableTask::Open(Bytes(read_file(path)?)));
+        complete(session.answer(&open, &Unhurried, |_| ()))?;
+    }
+    let bar = progress_bar("{msg} {bar:32} {human_pos} of {human_len}, {eta} left", 0);
+    let answer = complete(session.answer(request, &Unhurried, |event| show(&bar, event)));
+    bar.finish_and_clear();
+    answer
 }
 
 /// candle's products run on rayon's global pool: its size is the number of threads that compute.

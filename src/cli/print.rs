@@ -3,7 +3,8 @@
 use super::congruence;
 use crate::protocol::json::Json;
 use crate::protocol::{
-    Answer, Attribution, Bench, BenchRow, BenchTable, Candidate, Edited, Grid, LogitLens, Neurons, Patch, Prediction,
+    Answer, Attribution, Bench, BenchRow, BenchTable, Candidate, CorpusAnswer, Edited, Grid, LogitLens, Neurons, Patch,
+    Prediction, StudyAnswer,
 };
 
 /// One JSON object.
@@ -26,6 +27,7 @@ pub fn table(answer: &Answer) -> String {
         Answer::Pairs(pairs) => congruence::pairs(pairs),
         Answer::Hubs(hubs) => congruence::hubs(hubs),
         Answer::Bench(Bench::Table(table)) => benchmark(table),
+        Answer::Corpus(corpus) => studies(corpus),
         other => json(other),
     }
 }
@@ -125,4 +127,42 @@ fn lens_points(lens: &LogitLens) -> String {
     let rows = lens.labels.iter().zip(lens.final_ln.iter().zip(&lens.own_ln));
     let rows = rows.map(|(label, (final_ln, own_ln))| format!("{label:28} {final_ln:9.4} {own_ln:9.4}"));
     std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+fn studies(corpus: &CorpusAnswer) -> String {
+    let head = format!("{} documents, {} positions", corpus.documents, corpus.positions);
+    std::iter::once(head).chain(corpus.studies.iter().map(study)).collect::<Vec<_>>().join("\n\n")
+}
+
+fn study(study: &StudyAnswer) -> String {
+    let mut lines = vec![format!(
+        "L{} N{} and {:?}: {} occurrences, {} top predictions; mean {:.4}, max {:.4}, AUC {}",
+        study.layer,
+        study.neuron,
+        study.token,
+        study.occurrences,
+        study.top_predictions,
+        study.mean,
+        study.max.unwrap_or(0.0),
+        study.auc.map_or("none".into(), |auc| format!("{auc:.4}"))
+    )];
+    lines.push(format!("{:>8} {:>10} {:>10} {:>9}   95 %", "from", "count", "top", "share"));
+    lines.extend(study.bins.iter().map(|bin| {
+        let share = |x: f64| 100.0 * x;
+        let of_all = bin.top as f64 / bin.count.max(1) as f64;
+        format!(
+            "{:8.1} {:10} {:10} {:7.2} %   {:.2} to {:.2} %",
+            bin.from,
+            bin.count,
+            bin.top,
+            share(of_all),
+            share(bin.low),
+            share(bin.high)
+        )
+    }));
+    lines.extend(study.top_documents.iter().map(|context| {
+        let text = context.context.tokens.concat().replace('\n', " ");
+        format!("{:8.4} {:>8}:{:<5} {:?}   {text}", context.value, context.document, context.position, context.token)
+    }));
+    lines.join("\n")
 }

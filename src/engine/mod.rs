@@ -7,7 +7,7 @@ pub mod extremes;
 pub mod products;
 pub mod site;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::model::Config;
@@ -141,6 +141,19 @@ pub trait Engine {
     /// Runs rows of equal length for their ends alone: the residual stream at the last position, `[batch, d_model]`.
     async fn last_resid(&self, rows: &[&[u32]], control: &impl Control) -> Result<Activation>;
 
+    /// Runs prompts of any lengths, one under the other with nothing between them, and shows `on_layer` the neurons
+    /// of each wanted layer as they come: `mlp.hook_post`, `[rows, d_mlp]`. Layers above the last wanted one are run
+    /// only for `to_end`: then the result is the residual stream after the last block, `[rows, d_model]`, otherwise
+    /// it has no rows.
+    async fn neurons(
+        &self,
+        prompts: &[&[u32]],
+        layers: &BTreeSet<usize>,
+        to_end: bool,
+        control: &impl Control,
+        on_layer: impl FnMut(usize, &[f32]),
+    ) -> Result<Activation>;
+
     /// Runs one prompt and keeps what others need to resume it.
     async fn base(&self, ids: &[u32], control: &impl Control) -> Result<Self::Base>;
 
@@ -213,6 +226,15 @@ pub trait Engine {
         k: usize,
         control: &impl Control,
     ) -> Result<Vec<Vec<TopToken>>>;
+
+    /// Each row's likeliest token (of equals the first) if it is one of `tokens`, for rows that the final LayerNorm
+    /// normalises by themselves. Most rows are decided without all of their logits.
+    async fn likeliest_among(
+        &self,
+        resid: &Activation,
+        tokens: &[u32],
+        control: &impl Control,
+    ) -> Result<Vec<Option<u32>>>;
 
     /// Log-probability of `targets[i]` by row `i` of `resid [rows, d_model]`, for as many rows as there are targets.
     async fn logprobs(&self, resid: &Activation, targets: &[u32], control: &impl Control) -> Result<Vec<f32>>;

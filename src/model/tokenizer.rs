@@ -105,6 +105,18 @@ impl Vocabulary {
         self.checked(ids)
     }
 
+    /// The ids of a part of a document, `<|endoftext|>` in front if `bos`.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`]; ids that the model lacks.
+    pub fn piece_ids(&self, text: &str, bos: bool) -> Result<Vec<u32>> {
+        let ids = self.text_ids(text, bos)?;
+        match ids.iter().find(|&&id| id as usize >= self.vocab_size) {
+            Some(&id) => Err(Error::UnknownId { id, vocab: self.vocab_size }),
+            None => Ok(ids),
+        }
+    }
+
     fn text_ids(&self, text: &str, bos: bool) -> Result<Vec<u32>> {
         let tokenizer = self.tokenizer.as_ref().ok_or(Error::NoTokenizer)?;
         let mut ids: Vec<u32> = self.bos.filter(|_| bos).into_iter().collect();

@@ -6,6 +6,7 @@
 mod answers;
 mod bench;
 mod bulk;
+mod corpus;
 mod congruence;
 pub mod json;
 mod models;
@@ -19,6 +20,7 @@ pub use answers::*;
 pub use bench::*;
 pub use bulk::*;
 pub use congruence::*;
+pub use corpus::*;
 pub use models::*;
 pub use options::*;
 
@@ -58,6 +60,8 @@ pub enum Lane {
     Patch,
     Neurons,
     Edit,
+    Corpus,
+    CorpusNeuron,
     Profile,
     Columns,
     Search,
@@ -105,6 +109,8 @@ pub enum Request {
     AllPairs(SearchOptions),
     AllTokens,
     Bench(BenchTask),
+    Corpus(CorpusRequest),
+    CorpusNeuron(CorpusNeuronOptions),
     /// What runs here: versions, threads, memory.
     Info,
 }
@@ -117,6 +123,8 @@ pub enum Event {
     Generated(Generation),
     /// A sweep's figures so far.
     Partial(Partial),
+    /// What a pass over a corpus has found so far.
+    Corpus(CorpusProgress),
     Done(Answer),
     Failed(Failure),
 }
@@ -189,5 +197,7 @@ pub enum Answer {
     AllPairs(PairColumns),
     AllTokens(AllTokens),
     Bench(Bench),
+    Corpus(CorpusAnswer),
+    CorpusNeuron(NeuronAnswer),
     Info(Info),
 }

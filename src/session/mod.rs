@@ -1,5 +1,6 @@
 //! A loaded model answering requests: what the worker and the command line both call.
 
+mod corpus;
 mod congruence;
 mod edits;
 pub mod queue;
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::analysis::corpus::Findings;
 use crate::analysis::pair::Pair;
 use crate::analysis::{attribute, bench, generate, intervene, logit_lens, neurons, patch, predict};
 use crate::engine::cpu::base::CpuBase;
@@ -32,6 +34,8 @@ pub struct Session {
     last: RefCell<Option<(Vec<u32>, Rc<BaseRun>)>>,
     /// Runs that patches and edits resume, newest first.
     bases: RefCell<VecDeque<Rc<CpuBase>>>,
+    /// What the last pass over a corpus has found.
+    findings: RefCell<Option<Findings>>,
     tables: tables::Tables,
 }
 
@@ -48,6 +52,7 @@ impl Session {
             engine,
             last: RefCell::new(None),
             bases: RefCell::default(),
+            findings: RefCell::default(),
             tables: tables::Tables::default(),
         }
     }
@@ -85,6 +90,7 @@ impl Session {
     ) -> Result<Answer> {
         match request {
             Request::Load(_)
+            | Request::Corpus(_)
             | Request::Describe(_)
             | Request::Kept
             | Request::Forget { .. }
@@ -128,6 +134,7 @@ impl Session {
                 let is_one = matches!(o.layer, LayerArgument::One(_));
                 Ok(Answer::Neurons(neurons::neurons(&pair, layers, is_one, control, &mut on_event).await?))
             }
+            Request::CorpusNeuron(o) => self.corpus_neuron(o),
             Request::Congruence(_)
             | Request::Search(_)
             | Request::Hubs(_)

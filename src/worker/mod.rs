@@ -2,6 +2,7 @@
 //!
 //! What fetches or keeps models runs beside that queue, so that the model there is goes on answering meanwhile.
 
+mod address;
 mod cache;
 pub mod codec;
 mod device;
@@ -19,10 +20,12 @@ use std::rc::Rc;
 use gloo_worker::{HandlerId, Worker, WorkerScope};
 use wasm_bindgen_futures::spawn_local;
 
+use crate::documents::Source;
 use crate::error::{Error, Result};
-use crate::protocol::{Answer, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
+use crate::protocol::{Answer, DataFile, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
 use crate::session::Session;
 use crate::session::queue::{Queue, Ticket};
+use address::Address;
 use library::Library;
 use pace::EventLoop;
 
@@ -86,9 +89,12 @@ impl Desk {
     fn queue_for(&self, id: RequestId, request: &Request) -> Rc<RefCell<Queue>> {
         match request {
             Request::Load(_) => self.loads.clone(),
-            Request::Describe(_) | Request::Kept | Request::Forget { .. } | Request::Verify { .. } => {
-                self.errands.borrow_mut().entry(id).or_default().clone()
-            }
+            // a corpus takes long: what is asked meanwhile is answered in between
+            Request::Describe(_)
+            | Request::Kept
+            | Request::Forget { .. }
+            | Request::Verify { .. }
+            | Request::Corpus(_) => self.errands.borrow_mut().entry(id).or_default().clone(),
             _ => self.questions.clone(),
         }
     }
@@ -141,6 +147,12 @@ impl Desk {
             }
             Request::Describe(_) | Request::Kept | Request::Forget { .. } | Request::Verify { .. } => {
                 self.library.answer(&ticket.request, &control, &on_event).await
+            }
+            Request::Corpus(o) => {
+                let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
+                let open = |file: &DataFile| Ok(Rc::new(Address::open(&file.name, &file.url)?) as Rc<dyn Source>);
+                let files = o.files.iter().map(open).collect::<Result<_>>()?;
+                session.corpus(files, &o.options, o.resume, &control, on_event).await
             }
             Request::Info => Ok(Answer::Info(info(self.session.borrow().as_deref()))),
             request => {

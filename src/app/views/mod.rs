@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod congruence;
+pub mod corpus;
 pub mod frame;
 pub mod offline;
 pub mod notice;

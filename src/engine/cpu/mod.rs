@@ -10,8 +10,9 @@ mod project;
 pub mod resume;
 pub mod rows;
 mod values;
+mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::edit::Edit;
 use super::{Activation, BaseRun, Control, Direction, Engine, FinalNorm, Gradients, Resumed, Site, SiteSet, TopToken};
@@ -42,7 +43,7 @@ impl CpuEngine {
         self.weights.dtype()
     }
 
-    /// Token plus position embedding of rows of equal length whose first token stands at `start`.
+    /// Token plus position embedding of rows whose first token stands at `start`.
     fn embed(&self, rows: &[&[u32]], start: usize, hooks: &mut impl RowHooks) -> Result<Stream> {
         let (wte, wpe) = (matrix(&self.weights.wte)?, matrix(&self.weights.wpe)?);
         let ids = rows.iter().flat_map(|row| row.iter());
@@ -52,9 +53,8 @@ impl CpuEngine {
         if hooks.wants(Site::Embed) {
             hooks.at(Site::Embed, &stream.segments, &mut stream.x);
         }
-        let n_pos = rows.first().map_or(0, |row| row.len());
-        let positions: Vec<f32> = (start..start + n_pos).flat_map(|position| wpe.row(position)).collect();
-        let mut positions: Vec<f32> = positions.into_iter().cycle().take(stream.x.len()).collect();
+        let positions = rows.iter().flat_map(|row| start..start + row.len());
+        let mut positions: Vec<f32> = positions.flat_map(|position| wpe.row(position)).collect();
         if hooks.wants(Site::PosEmbed) {
             hooks.at(Site::PosEmbed, &stream.segments, &mut positions);
         }
@@ -160,6 +160,17 @@ impl Engine for CpuEngine {
 
     async fn last_resid(&self, rows: &[&[u32]], control: &impl Control) -> Result<Activation> {
         self.last_resid_edited(rows, &[], control).await
+    }
+
+    async fn neurons(
+        &self,
+        prompts: &[&[u32]],
+        layers: &BTreeSet<usize>,
+        to_end: bool,
+        control: &impl Control,
+        on_layer: impl FnMut(usize, &[f32]),
+    ) -> Result<Activation> {
+        self.watch(prompts, layers, to_end, control, on_layer).await
     }
 
     async fn base(&self, ids: &[u32], control: &impl Control) -> Result<CpuBase> {
@@ -321,6 +332,15 @@ impl Engine for CpuEngine {
             top.extend(self.logits(piece)?.chunks_exact(self.config.vocab_size).map(|logits| top_k(logits, k)));
         }
         Ok(top)
+    }
+
+    async fn likeliest_among(
+        &self,
+        resid: &Activation,
+        tokens: &[u32],
+        control: &impl Control,
+    ) -> Result<Vec<Option<u32>>> {
+        self.likeliest(resid, tokens, control).await
     }
 
     async fn logprobs(&self, resid: &Activation, targets: &[u32], control: &impl Control) -> Result<Vec<f32>> {

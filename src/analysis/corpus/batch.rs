@@ -1,0 +1,178 @@
+//! Documents become the rows that a model runs.
+//!
+//! A row's activations may differ in their last bits from one batch to another, for products of other shapes add up in
+//! other orders. So documents are divided into groups by the documents alone, batches never reach across groups, and a
+//! shard takes whole groups: then every run of any shards computes the very same batches.
+
+use std::ops::Range;
+
+use super::examples::Passage;
+use super::plan::Plan;
+use crate::documents::{Documents, Piece};
+use crate::error::Result;
+use crate::model::Vocabulary;
+
+/// A group ends with the document that makes it this many …
+const GROUP_DOCUMENTS: u64 = 16;
+/// … or with so much text.
+const GROUP_BYTES: usize = 1 << 16;
+/// Most tokens of a batch, unless a single row has more.
+const BATCH_TOKENS: usize = 512;
+
+/// What the model reads at once: a document, its beginning, or (packed) several documents' parts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Row {
+    pub tokens: Vec<u32>,
+    parts: Vec<Part>,
+}
+
+/// One document's part in a row.
+#[derive(Debug, Clone, PartialEq)]
+struct Part {
+    document: u64,
+    /// Position, in the document, of its first token.
+    first: u32,
+    tokens: Range<usize>,
+}
+
+/// Documents that go together.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// Documents that begin here and are in the sample.
+    pub documents: u64,
+    pub rows: Vec<Row>,
+}
+
+impl Group {
+    /// The rows in batches.
+    pub fn batches(&self) -> Vec<&[Row]> {
+        let (mut batches, mut start, mut tokens) = (Vec::new(), 0, 0);
+        for (at, row) in self.rows.iter().enumerate() {
+            if at > start && tokens + row.tokens.len() > BATCH_TOKENS {
+                batches.push(&self.rows[start..at]);
+                (start, tokens) = (at, 0);
+            }
+            tokens += row.tokens.len();
+        }
+        if start < self.rows.len() {
+            batches.push(&self.rows[start..]);
+        }
+        batches
+    }
+}
+
+/// The documents' parts in a batch, in order.
+pub fn passages(rows: &[Row]) -> Vec<Passage<'_>> {
+    let mut passages = Vec::new();
+    let mut start = 0;
+    for row in rows {
+        passages.extend(row.parts.iter().map(|part| Passage {
+            document: part.document,
+            first: part.first,
+            tokens: &row.tokens[part.tokens.clone()],
+            row: start + part.tokens.start,
+        }));
+        start += row.tokens.len();
+    }
+    passages
+}
+
+/// Reads documents and divides them into groups.
+pub struct Groups<'a> {
+    documents: Documents,
+    vocabulary: &'a Vocabulary,
+    n_ctx: usize,
+    /// The first piece of the next group.
+    waiting: Option<Piece>,
+    /// Number of the group after the last one read.
+    pub next: u64,
+    /// Number of the next document.
+    document: u64,
+    /// Tokens of the current document so far.
+    position: usize,
+}
+
+impl<'a> Groups<'a> {
+    pub fn new(documents: Documents, vocabulary: &'a Vocabulary, n_ctx: usize) -> Self {
+        Groups { documents, vocabulary, n_ctx, waiting: None, next: 0, document: 0, position: 0 }
+    }
+
+    /// Bytes of the files read so far.
+    pub fn read_bytes(&self) -> u64 {
+        self.documents.read_bytes()
+    }
+
+    /// The next group; without rows where `wanted` says no to its number. None after the last.
+    ///
+    /// # Errors
+    /// What is wrong with a file, or that the model has no tokenizer.
+    pub fn next_group(&mut self, plan: &Plan, wanted: impl Fn(u64) -> bool) -> Result<Option<Group>> {
+        let is_wanted = wanted(self.next);
+        let (mut group, mut bytes, mut begun) = (Group::default(), 0, 0);
+        let mut is_empty = true;
+        while let Some(piece) =
+            self.waiting.take().map_or_else(|| self.documents.next_piece(), |piece| Ok(Some(piece)))?
+        {
+            let is_full = begun >= GROUP_DOCUMENTS || bytes >= GROUP_BYTES;
+            if is_full && (piece.starts || plan.pack) {
+                self.waiting = Some(piece);
+                break;
+            }
+            is_empty = false;
+            bytes += piece.text.len();
+            if piece.starts {
+                begun += 1;
+                self.document += 1;
+                self.position = 0;
+            }
+            if is_wanted && plan.samples(self.document - 1) {
+                self.add(&mut group, plan, &piece)?;
+            }
+        }
+        if is_empty {
+            return Ok(None);
+        }
+        self.next += 1;
+        Ok(Some(group))
+    }
+
+    /// Adds a piece of the current document to the group's rows.
+    fn add(&mut self, group: &mut Group, plan: &Plan, piece: &Piece) -> Result<()> {
+        group.documents += u64::from(piece.starts);
+        if !plan.pack && self.position >= self.n_ctx {
+            return Ok(());
+        }
+        let ids = self.vocabulary.piece_ids(&piece.text, piece.starts && !plan.no_bos)?;
+        let mut ids = &ids[..];
+        if !plan.pack {
+            ids = &ids[..ids.len().min(self.n_ctx - self.position)];
+            if piece.starts && !ids.is_empty() {
+                group.rows.push(Row::default());
+            }
+        }
+        while !ids.is_empty() {
+            let is_full = group.rows.last().is_none_or(|row| row.tokens.len() >= self.n_ctx);
+            if is_full {
+                group.rows.push(Row::default());
+            }
+            let Some(row) = group.rows.last_mut() else { break };
+            let start = row.tokens.len();
+            let (now, later) = ids.split_at(ids.len().min(self.n_ctx - start));
+            row.tokens.extend_from_slice(now);
+            row.add_part(self.document - 1, self.position as u32, start..start + now.len());
+            self.position += now.len();
+            ids = later;
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    /// Adds a part, or lengthens the last one if it is the same document's.
+    fn add_part(&mut self, document: u64, first: u32, tokens: Range<usize>) {
+        match self.parts.last_mut() {
+            Some(last) if last.document == document => last.tokens.end = tokens.end,
+            _ => self.parts.push(Part { document, first, tokens }),
+        }
+    }
+}

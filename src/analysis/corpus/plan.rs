@@ -1,0 +1,139 @@
+//! What a pass is to find out, and in which of the documents.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::study::Pair;
+use crate::error::{Error, Result};
+use crate::model::Config;
+
+/// Passes with equal plans can be merged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub model: Config,
+    /// Names and sizes of the files, in order.
+    pub files: Vec<(String, u64)>,
+    /// Layers whose neurons are all watched.
+    pub layers: BTreeSet<usize>,
+    pub pairs: Vec<Pair>,
+    /// Contexts kept for each neuron.
+    pub top: usize,
+    pub pack: bool,
+    pub no_bos: bool,
+    /// Share of the documents that is read.
+    pub share: f64,
+    pub seed: u64,
+}
+
+/// Contexts of one neuron: beyond, the memory for every neuron's would be too much.
+const MOST_CONTEXTS: usize = 1000;
+
+impl Plan {
+    /// # Errors
+    /// [`Error::BadOption`] naming what this model hasn't got.
+    pub fn check(&self) -> Result<()> {
+        let bad = |option, problem: String| Err(Error::BadOption { option, problem });
+        let Config { n_layer, d_mlp, .. } = self.model;
+        for pair in &self.pairs {
+            if pair.layer >= n_layer || pair.neuron >= d_mlp {
+                return bad(
+                    "neurons",
+                    format!(
+                        "names L{}N{}; this model has layers 0 to {} with neurons 0 to {}.",
+                        pair.layer,
+                        pair.neuron,
+                        n_layer - 1,
+                        d_mlp - 1
+                    ),
+                );
+            }
+        }
+        if self.pairs.is_empty() && self.layers.is_empty() {
+            return bad("neurons", "asks for nothing: give pairs of neuron and token (31:892: an) or layers.".into());
+        }
+        if self.top == 0 || self.top > MOST_CONTEXTS {
+            return bad("top", format!("must be from 1 to {MOST_CONTEXTS}."));
+        }
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            return bad("share", "must be above 0 and at most 1.".into());
+        }
+        Ok(())
+    }
+
+    /// Whether a document is in the sample: drawn for each by itself, so that shards needn't know of each other.
+    pub fn samples(&self, document: u64) -> bool {
+        // splitmix64's finaliser
+        let mut x = self.seed ^ document.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^= x >> 31;
+        self.share >= 1.0 || ((x >> 11) as f64) < self.share * (1u64 << 53) as f64
+    }
+
+    /// Every layer that has to be looked at.
+    pub fn watched(&self) -> BTreeSet<usize> {
+        self.layers.iter().copied().chain(self.pairs.iter().map(|pair| pair.layer)).collect()
+    }
+}
+
+/// Which shards of how many a result holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shards {
+    pub of: u64,
+    pub which: BTreeSet<u64>,
+}
+
+impl Shards {
+    /// Everything at once.
+    pub fn all() -> Self {
+        Shards::one(0, 1)
+    }
+
+    /// Shard `i` of `n`.
+    pub fn one(i: u64, n: u64) -> Self {
+        Shards { of: n, which: [i].into() }
+    }
+
+    /// Reads `i/n`. Shards are counted from 0 or from 1, as the engine that hands them out does it: the last of n is
+    /// also number n.
+    ///
+    /// # Errors
+    /// [`Error::BadOption`]
+    pub fn parse(text: &str) -> Result<Self> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
+        match parts {
+            Some((i, n)) if n > 0 && i <= n => Ok(Shards::one(i % n, n)),
+            _ => Err(Error::BadOption {
+                option: "shard",
+                problem: format!("{text:?} is no shard. Write i/n, for example 0/8 to 7/8."),
+            }),
+        }
+    }
+
+    pub fn contains(&self, group: u64) -> bool {
+        self.which.contains(&(group % self.of))
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.which.len() as u64 == self.of
+    }
+
+    /// Takes in others of the same division; all of them together are one whole.
+    ///
+    /// # Errors
+    /// [`Error::Merge`] if they don't fit together.
+    pub fn merge(&mut self, other: &Shards) -> Result<()> {
+        if self.of != other.of {
+            return Err(Error::Merge(format!("some are shards of {}, some of {}.", self.of, other.of)));
+        }
+        if let Some(twice) = self.which.intersection(&other.which).next() {
+            return Err(Error::Merge(format!("shard {twice}/{} is there twice.", self.of)));
+        }
+        self.which.extend(&other.which);
+        if self.is_whole() {
+            *self = Shards::all();
+        }
+        Ok(())
+    }
+}
