@@ -323,7 +323,7 @@ struct Stop(std::cell::Cell<usize>, usize);
 impl Control for Stop {
     async fn breathe(&self) -> Result<()> {
         self.0.set(self.0.get() + 1);
-        if self.0.get() % self.1 == 0 { Err(Error::Cancelled) } else { Ok(()) }
+        if self.0.get().is_multiple_of(self.1) { Err(Error::Cancelled) } else { Ok(()) }
     }
 }
 

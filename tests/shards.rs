@@ -78,7 +78,10 @@ fn workers_of_which_one_is_killed_merge_to_one_run() {
         assert!(worker.wait_with_output().unwrap().status.success());
     }
     if was_cut_short {
-        assert!(!Path::new(&folder.join("shard-1/corpus.json")).exists(), "an index stands in a folder that isn't whole");
+        assert!(
+            !Path::new(&folder.join("shard-1/corpus.json")).exists(),
+            "an index stands in a folder that isn't whole"
+        );
     }
     output(&mut shard(1));
     let dirs = [2, 0, 1].map(|i| folder.join(&format!("shard-{i}")));

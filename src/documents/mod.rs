@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn parquet_files_give_their_texts() {
         let numbered =
-            |i: usize| format!("Document {i}: {}{}", "pear ".repeat(i % 7), if i % 5 == 0 { "é" } else { "" });
+            |i: usize| format!("Document {i}: {}{}", "pear ".repeat(i % 7), if i.is_multiple_of(5) { "é" } else { "" });
         let numbered: Vec<String> = (0..300).map(numbered).collect();
         let few = ["an apple", "a pear", "a plum"];
         let few: Vec<&str> = few.into_iter().cycle().take(225).collect();

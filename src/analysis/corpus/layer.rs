@@ -162,9 +162,7 @@ impl Counts {
                     }
                 }
             }
-            for lane in 0..TOGETHER {
-                self.sum[lane] += f64::from(sum[lane]);
-            }
+            self.sum.iter_mut().zip(sum).for_each(|(all, short)| *all += f64::from(short));
         }
     }
 
@@ -180,9 +178,9 @@ impl Counts {
             self.at[lane] = if higher { at } else { self.at[lane] };
             bins[lane] = bin(x);
         }
-        for lane in 0..TOGETHER {
+        for (counts, bin) in self.bins.iter_mut().zip(bins) {
             // `bin` is below BINS by its own last step
-            self.bins[lane][bins[lane] as usize % BINS] += 1;
+            counts[bin as usize % BINS] += 1;
         }
     }
 }

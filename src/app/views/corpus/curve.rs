@@ -28,7 +28,7 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 44.0;
 /// A bin narrower than this has no room for its counts.
-const ROOM_FOR_COUNTS: f64 = 34.0;
+const ROOM_FOR_COUNTS: f64 = 56.0;
 
 fn share(bin: &BinAnswer) -> f64 {
     bin.top as f64 / bin.count.max(1) as f64

@@ -63,11 +63,13 @@ pub fn CorpusFigure(props: &Props) -> Html {
     let pass = use_pass(&props.client);
 
     let is_demo = props.model.as_ref().is_some_and(|model| model.name == "demo");
-    // the demo's neuron for " an", where no other has been chosen
+    // where none has been chosen: the demo's neuron for " a"
     let chosen = props.neuron.or(is_demo.then_some((1, 220)));
     let suggested = chosen.map_or_else(|| "0:0".into(), |(layer, neuron)| AttrValue::from(format!("{layer}:{neuron}")));
     let neuron_text = (*neuron).clone().unwrap_or(suggested);
-    let token_text = (*token).clone().unwrap_or_else(|| props.token.clone());
+    let is_suggested = props.neuron.is_none() && is_demo && neuron.is_none();
+    let its_token = if is_suggested { AttrValue::from(" a") } else { props.token.clone() };
+    let token_text = (*token).clone().unwrap_or(its_token);
     let run = {
         let (pass, reading) = (pass.clone(), reading.clone());
         let (neuron, token) = (neuron_text.clone(), token_text.clone());
