@@ -64,6 +64,9 @@ pub enum Error {
         "What was kept of the pass belongs to another one, or is damaged. Delete the checkpoint, or give another folder."
     )]
     Checkpoint,
+    /// Another program's, as that one said it.
+    #[error("{message}")]
+    Told { code: String, message: String },
     #[error("No model is loaded. Load one first.")]
     NoModel,
     #[error("Stopped.")]
@@ -76,7 +79,7 @@ pub enum Error {
 
 impl Error {
     /// A stable, lower-case name of the kind of failure.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Error::EmptyPrompt => "empty_prompt",
             Error::PromptTooLong { .. } => "prompt_too_long",
@@ -100,6 +103,7 @@ impl Error {
             Error::Unsupported(_) => "unsupported",
             Error::Merge(_) => "cannot_merge",
             Error::Checkpoint => "bad_checkpoint",
+            Error::Told { code, .. } => code,
             Error::NoModel => "no_model",
             Error::Cancelled => "cancelled",
             Error::Engine(_) => "engine_failed",

@@ -15,5 +15,7 @@ pub mod session; // a loaded model that answers requests
 pub mod cli; // the command line
 #[cfg(target_arch = "wasm32")]
 pub mod worker; // owns the session in the browser: queue, event loop, downloads
+#[cfg(target_arch = "wasm32")]
+pub mod reader; // reads texts beside the worker, and counts
 #[cfg(all(target_arch = "wasm32", feature = "page"))]
 pub mod app; // the page: layout only, computes nothing

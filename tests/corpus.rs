@@ -5,13 +5,13 @@ mod common;
 use std::rc::Rc;
 
 use common::{corpus, model, session};
-use peartree::analysis::corpus::plan::Shards;
-use peartree::analysis::corpus::{Findings, folder};
+use peartree::analysis::corpus::plan::{Plan, Shards};
+use peartree::analysis::corpus::{Findings, Pass, folder};
 use peartree::documents::{Documents, Memory, Source};
 use peartree::engine::site::BlockSite;
 use peartree::engine::{Control, CpuEngine, Engine, Site, Unhurried, complete};
 use peartree::error::{Error, Result};
-use peartree::protocol::{Bins, CorpusAnswer, CorpusOptions, LayerArgument, StudyAnswer};
+use peartree::protocol::{Bins, CorpusAnswer, CorpusOptions, LayersArgument, StudyAnswer};
 use peartree::session::Session;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -27,13 +27,17 @@ fn options() -> CorpusOptions {
     let pair = |study: &Value| format!("{}:{}:#{}", study["layer"], study["neuron"], study["token_id"]);
     CorpusOptions {
         neurons: studies["studies"].as_array().unwrap().iter().map(pair).collect(),
-        layers: Some(LayerArgument::Word("all".into())),
+        layers: Some(LayersArgument::Words("all".into())),
         ..CorpusOptions::default()
     }
 }
 
 fn source(documents: &[String]) -> Rc<dyn Source> {
     Rc::new(Memory::new("corpus.json", serde_json::to_vec(documents).unwrap()))
+}
+
+fn plan(session: &Session, options: &CorpusOptions) -> Result<Plan> {
+    complete(Plan::new(&session.subject(), options, vec![("corpus.json".into(), 1)]))
 }
 
 /// A pass over some shards, up to so many steps.
@@ -45,8 +49,8 @@ fn pass(
     before: Option<Findings>,
     steps: usize,
 ) -> Result<Findings> {
-    let plan = session.corpus_plan(options, vec![("corpus.json".into(), 1)])?;
-    let mut pass = session.corpus_pass(Documents::new([source(documents)]), (plan, shards), before)?;
+    let plan = plan(session, options)?;
+    let mut pass = Pass::new(session.subject(), Documents::new([source(documents)]), (plan, shards), before)?;
     for _ in 0..steps {
         if !complete(pass.step(&Unhurried))? {
             return Ok(pass.finish());
@@ -261,17 +265,47 @@ fn what_cannot_be_asked_is_refused() {
     let refused = |change: fn(&mut CorpusOptions)| {
         let mut options = options();
         change(&mut options);
-        session.corpus_plan(&options, Vec::new()).is_err()
+        plan(&session, &options).is_err()
     };
     assert!(refused(|o| o.neurons = vec!["4:0:#1".into()]));
     assert!(refused(|o| o.neurons = vec!["0:256:#1".into()]));
     assert!(refused(|o| o.neurons = vec!["0:1".into()]));
     assert!(refused(|o| o.neurons = vec!["0:1:nosuchtoken".into()]));
-    assert!(refused(|o| o.layers = Some(LayerArgument::One(4))));
+    assert!(refused(|o| o.layers = Some(LayersArgument::One(4))));
+    assert!(refused(|o| o.layers = Some(LayersArgument::Words("1-4".into()))));
+    assert!(refused(|o| o.layers = Some(LayersArgument::Words("first".into()))));
+    assert!(refused(|o| o.layers = Some(LayersArgument::Many(vec![0, 4]))));
     assert!(refused(|o| o.top = 0));
     assert!(refused(|o| o.share = 0.0));
     assert!(refused(|o| o.share = f64::NAN));
     assert!(refused(|o| (o.neurons, o.layers) = (Vec::new(), None)));
+}
+
+#[test]
+fn layers_are_chosen_by_number_and_range() {
+    let session = session();
+    let chosen = |layers| {
+        let options = CorpusOptions { layers: Some(layers), ..options() };
+        plan(&session, &options).unwrap().layers.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(LayersArgument::One(2)), [2]);
+    assert_eq!(chosen(LayersArgument::Many(vec![3, 0])), [0, 3]);
+    assert_eq!(chosen(LayersArgument::Words("0-1, 3".into())), [0, 1, 3]);
+    assert_eq!(chosen(LayersArgument::Words("all".into())), [0, 1, 2, 3]);
+}
+
+/// One document longer than a piece, a group and the context: its later pieces are counted nowhere, the next
+/// document's are.
+#[test]
+fn a_document_of_many_pieces_is_cut_and_the_next_one_is_whole() {
+    let session = session();
+    let long = "The lemon was ripe. I picked an apple.\n".repeat(9000);
+    assert!(long.len() > 4 * (1 << 16));
+    let next = "I picked a pear.".to_owned();
+    let both = whole(&session, &[long.clone(), next.clone()], &options());
+    let alone = whole(&session, &[next], &options());
+    assert_eq!(both.positions, model().config.n_ctx as u64 + alone.positions);
+    assert_eq!(both.documents, 2);
 }
 
 #[test]
@@ -331,13 +365,13 @@ impl Control for Stop {
 fn a_pass_that_is_stopped_anywhere_goes_on_to_the_same_end() {
     let session = session();
     let (documents, options) = (corpus(), CorpusOptions { top: 3, ..options() });
-    let plan = session.corpus_plan(&options, vec![("corpus.json".into(), 1)]).unwrap();
+    let plan = plan(&session, &options).unwrap();
     let one = bytes(&whole(&session, &documents, &options));
     let stop = Stop(std::cell::Cell::new(0), 61);
     let (mut before, mut stops) = (None, 0);
     let end = loop {
         let documents = Documents::new([source(&documents)]);
-        let mut pass = session.corpus_pass(documents, (plan.clone(), Shards::all()), before.take()).unwrap();
+        let mut pass = Pass::new(session.subject(), documents, (plan.clone(), Shards::all()), before.take()).unwrap();
         let stopped = loop {
             match complete(pass.step(&stop)) {
                 Ok(true) => {}

@@ -2,8 +2,8 @@
 
 pub mod attribute;
 pub mod bench;
-pub mod corpus;
 pub mod congruence;
+pub mod corpus;
 pub mod generate;
 pub mod intervene;
 pub mod logit_lens;

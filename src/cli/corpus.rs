@@ -11,11 +11,11 @@ use indicatif::ProgressBar;
 
 use super::{progress_bar, read_file, unreadable};
 use crate::analysis::corpus::plan::{Plan, Shards};
-use crate::analysis::corpus::{Findings, folder};
+use crate::analysis::corpus::{Findings, Pass, folder};
 use crate::documents::{Documents, Source};
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result};
-use crate::protocol::{Bins, CorpusAnswer, CorpusOptions, LayerArgument};
+use crate::protocol::{Bins, CorpusAnswer, CorpusOptions, LayersArgument};
 use crate::session::Session;
 
 /// Where an unfinished pass is kept, in the folder that it will fill.
@@ -29,8 +29,8 @@ pub struct CorpusArguments {
     /// Pairs of a neuron and a token: "31:892: an" or 31:892:#281
     #[arg(long, value_name = "L:J:T", num_args = 1..)]
     neurons: Vec<String>,
-    /// Layers whose neurons are all watched: a number, or all [default: all with --out, otherwise none]
-    #[arg(long, value_name = "L|all")]
+    /// Layers whose neurons are all watched: 3, or 0-2,7, or all [default: all with --out, otherwise none]
+    #[arg(long, value_name = "LAYERS")]
     layers: Option<String>,
     /// How activations are put into bins
     #[arg(long, value_enum, default_value = "floor")]
@@ -94,7 +94,7 @@ pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> R
     let files: Vec<(String, u64)> =
         sources.iter().map(|source| (source.name().to_owned(), source.len_bytes())).collect();
     let bytes = files.iter().map(|(_, bytes)| bytes).sum();
-    let plan = session.corpus_plan(&options, files)?;
+    let plan = complete(Plan::new(&session.subject(), &options, files))?;
     let shards = arguments.shard.as_deref().map_or(Ok(Shards::all()), Shards::parse)?;
     let kept = match &arguments.out {
         Some(out) => Kept::find(out, &plan, &shards)?,
@@ -106,7 +106,7 @@ pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> R
         Kept::Nothing => None,
     };
     let documents = Documents::new(sources.into_iter().map(|source| Rc::new(source) as Rc<dyn Source>));
-    let mut pass = session.corpus_pass(documents, (plan, shards), before)?;
+    let mut pass = Pass::new(session.subject(), documents, (plan, shards), before)?;
     let bar = progress_bar("reading {bar:32} {bytes} of {total_bytes}, {msg}, {eta} left", bytes);
     let (start, began_with) = (Instant::now(), pass.findings().positions);
     let (mut saved, pause) = (Instant::now(), Duration::from_secs_f64(arguments.checkpoint.clamp(0.0, 1e6)));
@@ -153,7 +153,7 @@ impl CorpusArguments {
         let layers = self.layers.clone().or_else(|| self.out.as_ref().map(|_| "all".to_owned()));
         CorpusOptions {
             neurons: self.neurons.clone(),
-            layers: layers.map(|layers| layers.parse().map_or(LayerArgument::Word(layers), LayerArgument::One)),
+            layers: layers.map(LayersArgument::Words),
             bins: self.bins.into(),
             top: self.top,
             pack: self.pack,

@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelLoader, WeightDtype};
-use crate::protocol::{Answer, Bytes, Event, Request, TableTask};
+use crate::protocol::{Answer, Bytes, CorpusAnswer, Event, Request, TableTask};
 use crate::session::Session;
 use arguments::{Arguments, Command, ModelArguments};
 
@@ -51,25 +51,34 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
         use_threads(threads)?;
     }
     let session = || load(&arguments.model, demo);
-    let answer = match &arguments.command {
-        Command::Corpus(o) => Answer::Corpus(corpus::corpus(&session()?, o, arguments.model.no_bos)?),
-        Command::Merge(o) => Answer::Corpus(corpus::merge(o)?),
+    let text = match &arguments.command {
+        Command::Corpus(o) => corpus_text(&corpus::corpus(&session()?, o, arguments.model.no_bos)?, arguments),
+        Command::Merge(o) => corpus_text(&corpus::merge(o)?, arguments),
         command => {
             let request = arguments.request()?;
-            ask(&session()?, command, &request)?
+            let answer = ask(&session()?, command, &request)?;
+            answer_text(&answer, arguments)?
         }
-    };
-    let text = match (&answer, &arguments.command) {
-        (Answer::TableFile(table), Command::Tables(tables)) => {
-            let written = congruence::write(&tables.out, table)?;
-            if arguments.model.json { serde_json::to_string(&written).unwrap_or_default() } else { written.text() }
-        }
-        _ if arguments.model.json => print::json(&answer),
-        _ => print::table(&answer),
     };
     // a reader that has gone away (`| head`) is no failure
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
+}
+
+fn corpus_text(answer: &CorpusAnswer, arguments: &Arguments) -> String {
+    // numbers and strings can always be written
+    if arguments.model.json { serde_json::to_string(answer).unwrap_or_default() } else { print::studies(answer) }
+}
+
+fn answer_text(answer: &Answer, arguments: &Arguments) -> Result<String> {
+    Ok(match (answer, &arguments.command) {
+        (Answer::TableFile(table), Command::Tables(tables)) => {
+            let written = congruence::write(&tables.out, table)?;
+            if arguments.model.json { serde_json::to_string(&written).unwrap_or_default() } else { written.text() }
+        }
+        _ if arguments.model.json => print::json(answer),
+        _ => print::table(answer),
+    })
 }
 
 fn ask(session: &Session, command: &Command, request: &Request) -> Result<Answer> {

@@ -27,7 +27,6 @@ pub fn table(answer: &Answer) -> String {
         Answer::Pairs(pairs) => congruence::pairs(pairs),
         Answer::Hubs(hubs) => congruence::hubs(hubs),
         Answer::Bench(Bench::Table(table)) => benchmark(table),
-        Answer::Corpus(corpus) => studies(corpus),
         other => json(other),
     }
 }
@@ -129,7 +128,7 @@ fn lens_points(lens: &LogitLens) -> String {
     std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-fn studies(corpus: &CorpusAnswer) -> String {
+pub fn studies(corpus: &CorpusAnswer) -> String {
     let head = format!("{} documents, {} positions", corpus.documents, corpus.positions);
     std::iter::once(head).chain(corpus.studies.iter().map(study)).collect::<Vec<_>>().join("\n\n")
 }

@@ -2,16 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LayerArgument;
-
 /// A pass over documents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CorpusOptions {
     /// Pairs of a neuron and a token, `LAYER:NEURON:TOKEN`.
     pub neurons: Vec<String>,
-    /// The layers whose neurons are all watched: a number, or `all`; none if only the pairs are wanted.
-    pub layers: Option<LayerArgument>,
+    /// The layers whose neurons are all watched; none if only the pairs are wanted.
+    pub layers: Option<LayersArgument>,
     pub bins: Bins,
     /// Contexts kept for each neuron.
     pub top: usize,
@@ -38,21 +36,51 @@ impl Default for CorpusOptions {
     }
 }
 
-/// A pass, and the files that it reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CorpusRequest {
-    pub files: Vec<DataFile>,
-    pub options: CorpusOptions,
-    /// Go on from where the same pass was stopped, if it is still there.
-    pub resume: bool,
+/// A layer's number, several, or words: `all`, or `0-3,7`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LayersArgument {
+    One(usize),
+    Many(Vec<usize>),
+    Words(String),
 }
 
-/// A file of documents: on the page's own site, or dropped onto it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A task for the reader, on its way through the worker: that one forwards it unread, so that it needn't know how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReaderCall {
+    /// Address of the reader's program.
+    pub program: String,
+    /// JSON of a [`ReaderTask`].
+    pub task: String,
+}
+
+/// What the page asks the reader.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReaderTask {
+    /// A pass. With `resume`, on from where the same pass was stopped, if that is still there.
+    Pass { files: Vec<DataFile>, options: CorpusOptions, resume: bool },
+    /// One neuron of the pass made last, or of a folder that somebody has published at an address.
+    Neuron { options: CorpusNeuronOptions, folder: Option<String> },
+    /// What a published folder holds.
+    Folder { folder: String },
+    /// Forgets what is kept of a pass that was stopped.
+    Forget,
+}
+
+/// A file of documents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
     /// Its ending tells the format.
     pub name: String,
+    /// On the page's own site, a `blob:` that was dropped onto it, or a hub's file.
     pub url: String,
+    /// Of a file that was dropped: known before it is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<f64>,
+    /// A data set of several files; `url` is the hub's list of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_dataset: bool,
 }
 
 /// One neuron of the pass made last.
@@ -159,6 +187,18 @@ pub struct NeuronAnswer {
     pub top_documents: Vec<ContextAnswer>,
 }
 
+/// What a published folder holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FolderAnswer {
+    pub documents: u64,
+    pub positions: u64,
+    /// Names of the files that were read.
+    pub files: Vec<String>,
+    /// Layers whose neurons are all there.
+    pub layers: Vec<usize>,
+    pub studies: Vec<StudyAnswer>,
+}
+
 /// How often activations lie in `from <= a < to`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistogramBin {
@@ -178,6 +218,8 @@ pub struct CorpusProgress {
     pub share: f64,
     pub tokens_per_second: f64,
     pub seconds_left: Option<f64>,
+    /// Whether so much is kept that a reload wouldn't lose everything.
+    pub is_kept: bool,
     /// Now and then: the answer as it is so far.
     pub answer: Option<CorpusAnswer>,
 }

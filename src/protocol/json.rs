@@ -43,8 +43,7 @@ impl Serialize for Json<'_> {
             Answer::Bench(Bench::Timed(answer)) => answer.serialize(serializer),
             Answer::Bench(Bench::Captured { ms, .. }) => serializer.collect_map([("ms", ms)]),
             Answer::Bench(Bench::Table(answer)) => answer.serialize(serializer),
-            Answer::CorpusNeuron(answer) => answer.serialize(serializer),
-            Answer::Corpus(answer) => answer.serialize(serializer),
+            Answer::Read(json) => json.serialize(serializer),
             Answer::Info(answer) => answer.serialize(serializer),
         }
     }

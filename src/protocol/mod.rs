@@ -6,8 +6,8 @@
 mod answers;
 mod bench;
 mod bulk;
-mod corpus;
 mod congruence;
+mod corpus;
 pub mod json;
 mod models;
 mod options;
@@ -60,8 +60,6 @@ pub enum Lane {
     Patch,
     Neurons,
     Edit,
-    Corpus,
-    CorpusNeuron,
     Profile,
     Columns,
     Search,
@@ -109,8 +107,8 @@ pub enum Request {
     AllPairs(SearchOptions),
     AllTokens,
     Bench(BenchTask),
-    Corpus(CorpusRequest),
-    CorpusNeuron(CorpusNeuronOptions),
+    /// What the reader answers, beside the worker.
+    Read(ReaderCall),
     /// What runs here: versions, threads, memory.
     Info,
 }
@@ -123,8 +121,8 @@ pub enum Event {
     Generated(Generation),
     /// A sweep's figures so far.
     Partial(Partial),
-    /// What a pass over a corpus has found so far.
-    Corpus(CorpusProgress),
+    /// How far a pass over a corpus is: JSON of [`CorpusProgress`].
+    Read(String),
     Done(Answer),
     Failed(Failure),
 }
@@ -197,7 +195,7 @@ pub enum Answer {
     AllPairs(PairColumns),
     AllTokens(AllTokens),
     Bench(Bench),
-    Corpus(CorpusAnswer),
-    CorpusNeuron(NeuronAnswer),
+    /// The reader's answer, in JSON.
+    Read(String),
     Info(Info),
 }

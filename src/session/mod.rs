@@ -1,7 +1,7 @@
 //! A loaded model answering requests: what the worker and the command line both call.
 
-mod corpus;
 mod congruence;
+mod corpus;
 mod edits;
 pub mod queue;
 mod tables;
@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::analysis::corpus::Findings;
 use crate::analysis::pair::Pair;
 use crate::analysis::{attribute, bench, generate, intervene, logit_lens, neurons, patch, predict};
 use crate::engine::cpu::base::CpuBase;
@@ -34,8 +33,6 @@ pub struct Session {
     last: RefCell<Option<(Vec<u32>, Rc<BaseRun>)>>,
     /// Runs that patches and edits resume, newest first.
     bases: RefCell<VecDeque<Rc<CpuBase>>>,
-    /// What the last pass over a corpus has found.
-    findings: RefCell<Option<Findings>>,
     tables: tables::Tables,
 }
 
@@ -52,7 +49,6 @@ impl Session {
             engine,
             last: RefCell::new(None),
             bases: RefCell::default(),
-            findings: RefCell::default(),
             tables: tables::Tables::default(),
         }
     }
@@ -90,7 +86,7 @@ impl Session {
     ) -> Result<Answer> {
         match request {
             Request::Load(_)
-            | Request::Corpus(_)
+            | Request::Read(_)
             | Request::Describe(_)
             | Request::Kept
             | Request::Forget { .. }
@@ -134,7 +130,6 @@ impl Session {
                 let is_one = matches!(o.layer, LayerArgument::One(_));
                 Ok(Answer::Neurons(neurons::neurons(&pair, layers, is_one, control, &mut on_event).await?))
             }
-            Request::CorpusNeuron(o) => self.corpus_neuron(o),
             Request::Congruence(_)
             | Request::Search(_)
             | Request::Hubs(_)

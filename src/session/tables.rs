@@ -81,7 +81,7 @@ impl Session {
         let kept = self.tables.making.borrow_mut().remove(&convention).filter(|making| making.k == k);
         let mut making = match kept {
             Some(making) => making,
-            None => Making::new(&self.engine, convention, k, self.hash(control).await?, control).await?,
+            None => Making::new(&self.engine, convention, k, self.weights_hash(control).await?, control).await?,
         };
         let stopped = loop {
             match making.step(&self.engine).await {
@@ -104,8 +104,11 @@ impl Session {
         Ok(Some(table))
     }
 
-    /// The model's hash, worked out once.
-    async fn hash(&self, control: &impl Control) -> Result<String> {
+    /// The hash of the model's weights, worked out once.
+    ///
+    /// # Errors
+    /// From `control`.
+    pub async fn weights_hash(&self, control: &impl Control) -> Result<String> {
         if let Some(hash) = &*self.tables.hash.borrow() {
             return Ok(hash.clone());
         }
@@ -134,7 +137,7 @@ impl Session {
                 None => Err(Error::Unsupported("No such table is being made.".into())),
             },
             TableTask::Resume(bytes) => {
-                let hash = self.hash(control).await?;
+                let hash = self.weights_hash(control).await?;
                 let making = checkpoint::resume(&self.engine, &bytes.0, &hash).await?;
                 let convention = making.about.convention;
                 tables.making.borrow_mut().insert(convention, making);
@@ -150,7 +153,7 @@ impl Session {
             },
             TableTask::Open(bytes) => {
                 let table = tables::read(&bytes.0)?;
-                table.about.check(self.engine.config(), &self.hash(control).await?)?;
+                table.about.check(self.engine.config(), &self.weights_hash(control).await?)?;
                 let convention = table.about.convention;
                 tables.ready.borrow_mut().insert(convention, Rc::new(table));
                 Ok(Answer::TableState(self.table_state(convention)))

@@ -21,8 +21,13 @@ pub struct CacheEntries {
 impl CacheEntries {
     /// None where the browser has no caches, as on a page that isn't secure.
     pub async fn open() -> Option<CacheEntries> {
+        CacheEntries::named(NAME).await
+    }
+
+    /// The same under another name.
+    pub async fn named(name: &str) -> Option<CacheEntries> {
         let caches = js_sys::global().unchecked_into::<WorkerGlobalScope>().caches().ok()?;
-        let cache = JsFuture::from(caches.open(NAME)).await.ok()?;
+        let cache = JsFuture::from(caches.open(name)).await.ok()?;
         Some(CacheEntries { cache: cache.unchecked_into() })
     }
 }

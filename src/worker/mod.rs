@@ -2,14 +2,15 @@
 //!
 //! What fetches or keeps models runs beside that queue, so that the model there is goes on answering meanwhile.
 
-mod address;
-mod cache;
+pub mod cache;
 pub mod codec;
 mod device;
 mod files;
 mod library;
+pub mod line;
 mod opfs;
-mod pace;
+pub mod pace;
+mod reading;
 pub mod threads;
 mod wire;
 
@@ -20,14 +21,13 @@ use std::rc::Rc;
 use gloo_worker::{HandlerId, Worker, WorkerScope};
 use wasm_bindgen_futures::spawn_local;
 
-use crate::documents::Source;
 use crate::error::{Error, Result};
-use crate::protocol::{Answer, DataFile, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
+use crate::protocol::{Answer, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
 use crate::session::Session;
 use crate::session::queue::{Queue, Ticket};
-use address::Address;
 use library::Library;
 use pace::EventLoop;
+use reading::Reading;
 
 /// The worker's side of the bridge.
 pub struct PeartreeWorker {
@@ -44,6 +44,7 @@ struct Desk {
     /// What is asked about kept models, each at once: a queue of its own, to be cancelled by.
     errands: RefCell<HashMap<RequestId, Rc<RefCell<Queue>>>>,
     library: Library,
+    reading: Reading,
     session: RefCell<Option<Rc<Session>>>,
 }
 
@@ -59,6 +60,7 @@ impl Worker for PeartreeWorker {
             loads: Rc::default(),
             errands: RefCell::default(),
             library: Library::default(),
+            reading: Reading::default(),
             session: RefCell::default(),
         };
         PeartreeWorker { desk: Rc::new(desk) }
@@ -94,13 +96,14 @@ impl Desk {
             | Request::Kept
             | Request::Forget { .. }
             | Request::Verify { .. }
-            | Request::Corpus(_) => self.errands.borrow_mut().entry(id).or_default().clone(),
+            | Request::Read(_) => self.errands.borrow_mut().entry(id).or_default().clone(),
             _ => self.questions.clone(),
         }
     }
 
     /// Cancels a request wherever it is; gives it back if it was waiting.
     fn cancel(&self, id: RequestId) -> Vec<RequestId> {
+        self.reading.cancel(id);
         let errand = self.errands.borrow().get(&id).cloned();
         let queues = [Some(self.questions.clone()), Some(self.loads.clone()), errand];
         let was_waiting = queues.into_iter().flatten().filter(|queue| queue.borrow_mut().cancel(id)).count() > 0;
@@ -148,11 +151,9 @@ impl Desk {
             Request::Describe(_) | Request::Kept | Request::Forget { .. } | Request::Verify { .. } => {
                 self.library.answer(&ticket.request, &control, &on_event).await
             }
-            Request::Corpus(o) => {
+            Request::Read(call) => {
                 let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
-                let open = |file: &DataFile| Ok(Rc::new(Address::open(&file.name, &file.url)?) as Rc<dyn Source>);
-                let files = o.files.iter().map(open).collect::<Result<_>>()?;
-                session.corpus(files, &o.options, o.resume, &control, on_event).await
+                self.reading.ask(ticket.id, call, session, &control, on_event).await
             }
             Request::Info => Ok(Answer::Info(info(self.session.borrow().as_deref()))),
             request => {

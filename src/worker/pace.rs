@@ -30,7 +30,7 @@ impl EventLoop {
 }
 
 /// Waits for one turn of the event loop. A message to oneself is the shortest way round; a timer waits 4 ms at least.
-async fn go_round() {
+pub async fn go_round() {
     let Ok(channel) = MessageChannel::new() else { return };
     let mut wait = |resolve: Function, _: Function| {
         channel.port1().set_onmessage(Some(&resolve));

@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use super::examples::Passage;
 use super::plan::Plan;
+use super::subject::{Part as Text, Subject};
 use crate::documents::{Documents, Piece};
+use crate::engine::Control;
 use crate::error::Result;
-use crate::model::Vocabulary;
 
 /// A group ends with the document that makes it this many …
 const GROUP_DOCUMENTS: u64 = 16;
@@ -38,6 +39,7 @@ struct Part {
 /// Documents that go together.
 #[derive(Debug, Default)]
 pub struct Group {
+    pub number: u64,
     /// Documents that begin here and are in the sample.
     pub documents: u64,
     pub rows: Vec<Row>,
@@ -78,23 +80,23 @@ pub fn passages(rows: &[Row]) -> Vec<Passage<'_>> {
 }
 
 /// Reads documents and divides them into groups.
-pub struct Groups<'a> {
+pub struct Groups {
     documents: Documents,
-    vocabulary: &'a Vocabulary,
     n_ctx: usize,
     /// The first piece of the next group.
     waiting: Option<Piece>,
     /// Number of the group after the last one read.
-    pub next: u64,
+    next: u64,
     /// Number of the next document.
     document: u64,
-    /// Tokens of the current document so far.
+    /// The document whose tokens were placed last, and how many it has so far.
+    placed: u64,
     position: usize,
 }
 
-impl<'a> Groups<'a> {
-    pub fn new(documents: Documents, vocabulary: &'a Vocabulary, n_ctx: usize) -> Self {
-        Groups { documents, vocabulary, n_ctx, waiting: None, next: 0, document: 0, position: 0 }
+impl Groups {
+    pub fn new(documents: Documents, n_ctx: usize) -> Self {
+        Groups { documents, n_ctx, waiting: None, next: 0, document: 0, placed: 0, position: 0 }
     }
 
     /// Bytes of the files read so far.
@@ -105,11 +107,18 @@ impl<'a> Groups<'a> {
     /// The next group; without rows where `wanted` says no to its number. None after the last.
     ///
     /// # Errors
-    /// What is wrong with a file, or that the model has no tokenizer.
-    pub fn next_group(&mut self, plan: &Plan, wanted: impl Fn(u64) -> bool) -> Result<Option<Group>> {
+    /// What is wrong with a file, that the model has no tokenizer, or from `control`.
+    pub async fn next_group(
+        &mut self,
+        subject: &impl Subject,
+        plan: &Plan,
+        wanted: impl Fn(u64) -> bool,
+        control: &impl Control,
+    ) -> Result<Option<Group>> {
+        let mut group = Group { number: self.next, ..Group::default() };
         let is_wanted = wanted(self.next);
-        let (mut group, mut bytes, mut begun) = (Group::default(), 0, 0);
-        let mut is_empty = true;
+        let (mut bytes, mut begun, mut is_empty) = (0, 0, true);
+        let mut texts = Texts::default();
         while let Some(piece) =
             self.waiting.take().map_or_else(|| self.documents.next_piece(), |piece| Ok(Some(piece)))?
         {
@@ -123,30 +132,45 @@ impl<'a> Groups<'a> {
             if piece.starts {
                 begun += 1;
                 self.document += 1;
-                self.position = 0;
             }
-            if is_wanted && plan.samples(self.document - 1) {
-                self.add(&mut group, plan, &piece)?;
+            let document = self.document - 1;
+            if is_wanted && plan.samples(document) {
+                group.documents += u64::from(piece.starts);
+                let is_cut = !plan.pack && self.placed == document && self.position >= self.n_ctx;
+                if !is_cut {
+                    texts.push(document, piece, !plan.no_bos);
+                }
             }
+            if texts.bytes >= GROUP_BYTES {
+                self.add(&mut group, plan, subject, std::mem::take(&mut texts)).await?;
+            }
+            control.breathe().await?;
         }
         if is_empty {
             return Ok(None);
         }
+        self.add(&mut group, plan, subject, texts).await?;
         self.next += 1;
         Ok(Some(group))
     }
 
-    /// Adds a piece of the current document to the group's rows.
-    fn add(&mut self, group: &mut Group, plan: &Plan, piece: &Piece) -> Result<()> {
-        group.documents += u64::from(piece.starts);
-        if !plan.pack && self.position >= self.n_ctx {
-            return Ok(());
+    /// Adds texts to the group's rows.
+    async fn add(&mut self, group: &mut Group, plan: &Plan, subject: &impl Subject, texts: Texts) -> Result<()> {
+        let ids = if texts.parts.is_empty() { Vec::new() } else { subject.ids(&texts.parts).await? };
+        for ((part, document), ids) in texts.parts.iter().zip(texts.documents).zip(ids) {
+            if part.starts {
+                (self.placed, self.position) = (document, 0);
+            }
+            self.add_ids(group, plan, document, part.starts, &ids);
         }
-        let ids = self.vocabulary.piece_ids(&piece.text, piece.starts && !plan.no_bos)?;
-        let mut ids = &ids[..];
+        Ok(())
+    }
+
+    fn add_ids(&mut self, group: &mut Group, plan: &Plan, document: u64, starts: bool, ids: &[u32]) {
+        let mut ids = ids;
         if !plan.pack {
-            ids = &ids[..ids.len().min(self.n_ctx - self.position)];
-            if piece.starts && !ids.is_empty() {
+            ids = &ids[..ids.len().min(self.n_ctx.saturating_sub(self.position))];
+            if starts && !ids.is_empty() {
                 group.rows.push(Row::default());
             }
         }
@@ -159,11 +183,27 @@ impl<'a> Groups<'a> {
             let start = row.tokens.len();
             let (now, later) = ids.split_at(ids.len().min(self.n_ctx - start));
             row.tokens.extend_from_slice(now);
-            row.add_part(self.document - 1, self.position as u32, start..start + now.len());
+            row.add_part(document, self.position as u32, start..start + now.len());
             self.position += now.len();
             ids = later;
         }
-        Ok(())
+    }
+}
+
+/// Pieces that wait to become tokens.
+#[derive(Default)]
+struct Texts {
+    parts: Vec<Text>,
+    /// Each one's document.
+    documents: Vec<u64>,
+    bytes: usize,
+}
+
+impl Texts {
+    fn push(&mut self, document: u64, piece: Piece, has_bos: bool) {
+        self.bytes += piece.text.len();
+        self.documents.push(document);
+        self.parts.push(Text { bos: piece.starts && has_bos, starts: piece.starts, text: piece.text });
     }
 }
 

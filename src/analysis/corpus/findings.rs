@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::examples::Example;
-use super::layer::{LayerTally, histogram};
+use super::folder::Record;
+use super::layer::LayerTally;
 use super::plan::{Plan, Shards};
 use super::study::Study;
 use crate::error::{Error, Result};
@@ -118,18 +119,8 @@ impl Findings {
 
     /// One neuron of a layer that is watched whole.
     pub fn neuron(&self, layer: usize, neuron: usize, text: &impl Fn(u32) -> String) -> Option<NeuronAnswer> {
-        let tally = self.layers.get(&layer)?;
-        let best = tally.best.get(neuron)?.sorted();
-        Some(NeuronAnswer {
-            layer,
-            neuron,
-            positions: self.positions,
-            mean: tally.sums[neuron].mean(self.positions),
-            max: best.first().map(|best| best.value),
-            firing_rate: tally.fired[neuron] as f64 / self.positions.max(1) as f64,
-            histogram: histogram(tally.bins(neuron)),
-            top_documents: contexts(best, text),
-        })
+        let record = Record::of(self.layers.get(&layer)?, neuron)?;
+        Some(record.answer((layer, neuron), self.positions, text))
     }
 }
 

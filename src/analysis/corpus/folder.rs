@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::examples::{Best, EXCERPT, Example};
-use super::findings::Findings;
-use super::layer::{BINS, LayerTally};
+use super::findings::{Findings, context};
+use super::layer::{BINS, LayerTally, histogram};
 use super::plan::{Plan, Shards};
 use super::study::Study;
 use super::sum::Sum;
 use crate::error::{Error, Result};
-use crate::protocol::{Bins, CorpusAnswer};
+use crate::protocol::{Bins, CorpusAnswer, NeuronAnswer};
 
 /// The index's version.
 const FORMAT: u32 = 1;
@@ -155,6 +155,17 @@ pub struct Record {
 }
 
 impl Record {
+    /// What was counted of one neuron; nothing if there is no such neuron.
+    pub fn of(tally: &LayerTally, neuron: usize) -> Option<Record> {
+        let best = tally.best.get(neuron)?;
+        Some(Record {
+            sum: tally.sums[neuron],
+            fired: tally.fired[neuron],
+            histogram: tally.bins(neuron).try_into().ok()?,
+            examples: best.sorted().into_iter().cloned().collect(),
+        })
+    }
+
     /// Nothing if the bytes are no record.
     pub fn parse(bytes: &[u8], top: usize) -> Option<Record> {
         let mut bytes = Bytes(bytes);
@@ -166,6 +177,27 @@ impl Record {
         let n_examples = usize::try_from(n_examples).ok().filter(|&n| n <= top)?;
         let examples = (0..n_examples).map(|_| example(&mut bytes)).collect::<Option<_>>()?;
         Some(Record { sum, fired, histogram, examples })
+    }
+}
+
+impl Record {
+    /// The neuron as it is shown.
+    pub fn answer(
+        &self,
+        (layer, neuron): (usize, usize),
+        positions: u64,
+        text: &impl Fn(u32) -> String,
+    ) -> NeuronAnswer {
+        NeuronAnswer {
+            layer,
+            neuron,
+            positions,
+            mean: self.sum.mean(positions),
+            max: self.examples.first().map(|best| best.value),
+            firing_rate: self.fired as f64 / positions.max(1) as f64,
+            histogram: histogram(&self.histogram),
+            top_documents: self.examples.iter().map(|example| context(example, text)).collect(),
+        }
     }
 }
 

@@ -12,43 +12,52 @@ pub mod layer;
 pub mod plan;
 pub mod rank;
 pub mod study;
+pub mod subject;
 pub mod sum;
 
+use futures_util::future::join;
+
 use crate::documents::Documents;
-use crate::engine::{Control, Engine};
+use crate::engine::Control;
 use crate::error::{Error, Result};
-use crate::model::Vocabulary;
 use batch::{Group, Groups, Row, passages};
 pub use findings::Findings;
 use plan::{Plan, Shards};
+use subject::{Subject, Watch};
 
 /// A pass under way.
-pub struct Pass<'a, E> {
-    engine: &'a E,
-    groups: Groups<'a>,
+pub struct Pass<S> {
+    subject: S,
+    groups: Groups,
+    /// Read while the one before it was run.
+    ahead: Option<Result<Option<Group>>>,
+    /// Groups that another pass has left behind.
+    before: u64,
+    watch: Watch,
+    plan: Plan,
     findings: Findings,
 }
 
-impl<'a, E: Engine> Pass<'a, E> {
+impl<S: Subject> Pass<S> {
     /// A new pass, or one that goes on from what it had found when it was stopped.
     ///
     /// # Errors
     /// [`Error::BadOption`] for a plan that the model can't follow; [`Error::Checkpoint`] for another plan's findings.
     pub fn new(
-        engine: &'a E,
-        vocabulary: &'a Vocabulary,
+        subject: S,
         documents: Documents,
         (plan, shards): (Plan, Shards),
         before: Option<Findings>,
     ) -> Result<Self> {
         plan.check()?;
-        let groups = Groups::new(documents, vocabulary, engine.config().n_ctx);
+        let groups = Groups::new(documents, subject.config().n_ctx);
         let findings = match before {
-            None => Findings::new(plan, shards),
+            None => Findings::new(plan.clone(), shards),
             Some(before) if before.plan == plan && before.shards == shards => before,
             Some(_) => return Err(Error::Checkpoint),
         };
-        Ok(Pass { engine, groups, findings })
+        let (watch, before) = (plan.watch(), findings.groups);
+        Ok(Pass { subject, groups, ahead: None, before, watch, plan, findings })
     }
 
     pub fn findings(&self) -> &Findings {
@@ -66,18 +75,24 @@ impl<'a, E: Engine> Pass<'a, E> {
     /// # Errors
     /// What is wrong with a file, or from `control`.
     pub async fn step(&mut self, control: &impl Control) -> Result<bool> {
-        let (before, shards) = (self.findings.groups, &self.findings.shards);
-        let wanted = |group| group >= before && shards.contains(group);
-        let Some(group) = self.groups.next_group(&self.findings.plan, wanted)? else { return Ok(false) };
+        let Pass { subject, groups, ahead, before, watch, plan, findings } = self;
+        let shards = findings.shards.clone();
+        let wanted = |group: u64| group >= *before && shards.contains(group);
+        let group = match ahead.take() {
+            Some(group) => group?,
+            None => groups.next_group(subject, plan, wanted, control).await?,
+        };
+        let Some(group) = group else { return Ok(false) };
         control.breathe().await?;
-        if self.groups.next <= before {
+        if group.number < *before {
             return Ok(true);
         }
-        for rows in group.batches().into_iter().skip(self.findings.batches) {
-            self.run(rows, control).await?;
-            self.findings.batches += 1;
-        }
-        self.end(&group);
+        // the next one is unpacked and becomes tokens while the model is busy with this one, if it is another worker's
+        let run = run(subject, findings, &group, watch, control);
+        let (ran, next) = join(run, groups.next_group(subject, plan, wanted, control)).await;
+        *ahead = Some(next);
+        ran?;
+        end(findings, &group);
         Ok(true)
     }
 
@@ -86,48 +101,68 @@ impl<'a, E: Engine> Pass<'a, E> {
         self.findings.settle();
         self.findings
     }
+}
 
-    async fn run(&mut self, rows: &[Row], control: &impl Control) -> Result<()> {
-        let prompts: Vec<&[u32]> = rows.iter().map(|row| &row.tokens[..]).collect();
-        let passages = passages(rows);
-        let Findings { plan, layers, studies, .. } = &self.findings;
-        let d_mlp = plan.model.d_mlp;
-        let mut columns: Vec<Vec<f32>> = vec![Vec::new(); studies.len()];
-        let mut counts = Vec::new();
-        let on_layer = |layer: usize, activations: &[f32]| {
-            if let Some(tally) = layers.get(&layer) {
-                counts.push((layer, tally.look(activations, &passages, plan.top)));
-            }
-            for (study, column) in studies.iter().zip(&mut columns).filter(|(study, _)| study.pair.layer == layer) {
-                *column = activations.chunks_exact(d_mlp).map(|row| row[study.pair.neuron]).collect();
-            }
-        };
-        let to_end = !plan.pairs.is_empty();
-        let resid = self.engine.neurons(&prompts, &plan.watched(), to_end, control, on_layer).await?;
-        let mut tokens: Vec<u32> = plan.pairs.iter().map(|pair| pair.token).collect();
-        tokens.sort_unstable();
-        tokens.dedup();
-        let likeliest = if to_end { self.engine.likeliest_among(&resid, &tokens, control).await? } else { Vec::new() };
-        // from here on nothing can stop it: a batch counts whole or not at all
-        let Findings { plan, layers, studies, .. } = &mut self.findings;
-        for (layer, counts) in counts {
-            if let Some(tally) = layers.get_mut(&layer) {
-                tally.add(counts, plan.top);
-            }
-        }
-        for (study, column) in studies.iter_mut().zip(&columns) {
-            study.observe(column, &likeliest, &passages, plan.top);
-        }
-        self.findings.positions += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
-        Ok(())
+/// Runs what is left of a group.
+async fn run(
+    subject: &impl Subject,
+    findings: &mut Findings,
+    group: &Group,
+    watch: &Watch,
+    control: &impl Control,
+) -> Result<()> {
+    let batches = group.batches();
+    let left = &batches[findings.batches.min(batches.len())..];
+    let prompts: Vec<Vec<&[u32]>> = left.iter().map(|rows| rows.iter().map(|row| &row.tokens[..]).collect()).collect();
+    subject.foresee(&prompts, watch);
+    for (rows, prompts) in left.iter().zip(&prompts) {
+        look(subject, findings, (rows, prompts), watch, control).await?;
+        findings.batches += 1;
     }
+    Ok(())
+}
 
-    fn end(&mut self, group: &Group) {
-        let findings = &mut self.findings;
-        findings.documents += group.documents;
-        findings.groups = self.groups.next;
-        findings.batches = 0;
-        findings.layers.values_mut().for_each(layer::LayerTally::end_group);
-        findings.studies.iter_mut().for_each(study::Study::end_group);
+/// Runs one batch and counts it.
+async fn look(
+    subject: &impl Subject,
+    findings: &mut Findings,
+    (rows, prompts): (&[Row], &[&[u32]]),
+    watch: &Watch,
+    control: &impl Control,
+) -> Result<()> {
+    let passages = passages(rows);
+    let Findings { plan, layers, studies, .. } = &*findings;
+    let d_mlp = plan.model.d_mlp;
+    let mut columns: Vec<Vec<f32>> = vec![Vec::new(); studies.len()];
+    let mut counts = Vec::new();
+    let on_layer = |layer: usize, activations: &[f32]| {
+        if let Some(tally) = layers.get(&layer) {
+            counts.push((layer, tally.look(activations, &passages, plan.top)));
+        }
+        for (study, column) in studies.iter().zip(&mut columns).filter(|(study, _)| study.pair.layer == layer) {
+            *column = activations.chunks_exact(d_mlp).map(|row| row[study.pair.neuron]).collect();
+        }
+    };
+    let likeliest = subject.look(prompts, watch, control, on_layer).await?;
+    // from here on nothing can stop it: a batch counts whole or not at all
+    let Findings { plan, layers, studies, .. } = &mut *findings;
+    for (layer, counts) in counts {
+        if let Some(tally) = layers.get_mut(&layer) {
+            tally.add(counts, plan.top);
+        }
     }
+    for (study, column) in studies.iter_mut().zip(&columns) {
+        study.observe(column, &likeliest, &passages, plan.top);
+    }
+    findings.positions += rows.iter().map(|row| row.tokens.len() as u64).sum::<u64>();
+    Ok(())
+}
+
+/// A group is behind.
+fn end(findings: &mut Findings, group: &Group) {
+    findings.documents += group.documents;
+    findings.groups = group.number + 1;
+    findings.batches = 0;
+    findings.layers.values_mut().for_each(layer::LayerTally::end_group);
+    findings.studies.iter_mut().for_each(study::Study::end_group);
 }

@@ -1,17 +1,22 @@
 //! What a pass is to find out, and in which of the documents.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::study::Pair;
+use super::subject::{Subject, Watch};
 use crate::error::{Error, Result};
 use crate::model::Config;
+use crate::protocol::{CorpusOptions, LayersArgument};
 
 /// Passes with equal plans can be merged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub model: Config,
+    /// Hash of its weights: two models may have one shape.
+    pub weights: String,
     /// Names and sizes of the files, in order.
     pub files: Vec<(String, u64)>,
     /// Layers whose neurons are all watched.
@@ -30,6 +35,25 @@ pub struct Plan {
 const MOST_CONTEXTS: usize = 1000;
 
 impl Plan {
+    /// What `options` ask for, of `files` (names and sizes).
+    ///
+    /// # Errors
+    /// [`Error::BadOption`] for what this model hasn't got.
+    pub async fn new(subject: &impl Subject, options: &CorpusOptions, files: Vec<(String, u64)>) -> Result<Plan> {
+        let mut pairs = Vec::new();
+        for text in &options.neurons {
+            let (layer, neuron, token) = parts(text)?;
+            pairs.push(Pair { layer, neuron, token: subject.token(token).await? });
+        }
+        let model = subject.config().clone();
+        let layers = options.layers.as_ref().map_or(Ok(BTreeSet::new()), |layers| wanted(layers, model.n_layer))?;
+        let CorpusOptions { top, pack, no_bos, share, seed, .. } = *options;
+        let mut plan = Plan { model, weights: String::new(), files, layers, pairs, top, pack, no_bos, share, seed };
+        plan.check()?;
+        plan.weights = subject.hash().await?;
+        Ok(plan)
+    }
+
     /// # Errors
     /// [`Error::BadOption`] naming what this model hasn't got.
     pub fn check(&self) -> Result<()> {
@@ -71,10 +95,49 @@ impl Plan {
         self.share >= 1.0 || ((x >> 11) as f64) < self.share * (1u64 << 53) as f64
     }
 
-    /// Every layer that has to be looked at.
-    pub fn watched(&self) -> BTreeSet<usize> {
-        self.layers.iter().copied().chain(self.pairs.iter().map(|pair| pair.layer)).collect()
+    /// Every layer that has to be looked at, and every token.
+    pub fn watch(&self) -> Watch {
+        let layers = self.layers.iter().copied().chain(self.pairs.iter().map(|pair| pair.layer)).collect();
+        let tokens: BTreeSet<u32> = self.pairs.iter().map(|pair| pair.token).collect();
+        Watch { layers, tokens: tokens.into_iter().collect() }
     }
+}
+
+/// Reads `LAYER:NEURON:TOKEN`.
+fn parts(text: &str) -> Result<(usize, usize, &str)> {
+    let mut parts = text.splitn(3, ':');
+    let mut number = || parts.next().and_then(|part| part.trim().parse::<usize>().ok());
+    match (number(), number(), parts.next()) {
+        (Some(layer), Some(neuron), Some(token)) => Ok((layer, neuron, token)),
+        _ => Err(Error::BadOption {
+            option: "neurons",
+            problem: format!("has {text:?}. Write LAYER:NEURON:TOKEN, for example \"31:892: an\" or 31:892:#281."),
+        }),
+    }
+}
+
+/// The layers that are named, of a model with so many.
+fn wanted(layers: &LayersArgument, n_layer: usize) -> Result<BTreeSet<usize>> {
+    let found: Option<BTreeSet<usize>> = match layers {
+        LayersArgument::One(layer) => Some([*layer].into()),
+        LayersArgument::Many(layers) => Some(layers.iter().copied().collect()),
+        LayersArgument::Words(words) if words == "all" => Some((0..n_layer).collect()),
+        LayersArgument::Words(words) => words.split(',').map(range).try_fold(BTreeSet::new(), |mut all, range| {
+            all.extend(range.filter(|range| *range.end() < n_layer)?);
+            Some(all)
+        }),
+    };
+    found.filter(|found| found.last().is_none_or(|&last| last < n_layer)).ok_or_else(|| Error::BadOption {
+        option: "layers",
+        problem: format!("must be numbers from 0 to {0} (3, or 0-2,{0}), or \"all\".", n_layer - 1),
+    })
+}
+
+/// `3`, or `0-2`.
+fn range(text: &str) -> Option<RangeInclusive<usize>> {
+    let number = |text: &str| text.trim().parse::<usize>().ok();
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some(number(first)?..=number(last)?)
 }
 
 /// Which shards of how many a result holds.

@@ -1,0 +1,181 @@
+//! A pass over documents: reports how far it is, and keeps what it has counted, to go on from.
+
+use std::rc::Rc;
+
+use web_time::Instant;
+
+use super::address::Address;
+use super::remote::{Call, Remote};
+use super::{Desk, Model, dataset, keep};
+use crate::analysis::corpus::plan::{Plan, Shards};
+use crate::analysis::corpus::{Findings, Pass};
+use crate::documents::{Documents, Source};
+use crate::engine::Control;
+use crate::error::{Error, Result};
+use crate::protocol::{CorpusAnswer, CorpusNeuronOptions, CorpusOptions, CorpusProgress, DataFile, NeuronAnswer};
+use crate::worker::pace::go_round;
+
+/// Between two reports, and between two answers.
+const REPORT_MS: u128 = 200;
+const ANSWER_MS: u128 = 1500;
+/// Between two checkpoints; and writing them takes no more than this share of the time.
+const CHECKPOINT_MS: u128 = 5000;
+const CHECKPOINT_SHARE: u128 = 20;
+/// Reading goes on for this long between two looks at the event loop.
+const SLICE_MS: u128 = 12;
+
+impl Desk {
+    /// Makes a whole pass. What it has found is kept: at the end for [`Self::neuron`], and on the way, and when it is
+    /// stopped, to go on from.
+    pub(super) async fn pass(
+        &self,
+        call: &Rc<Call>,
+        model: &Model,
+        files: Vec<DataFile>,
+        options: &CorpusOptions,
+        resume: bool,
+    ) -> Result<CorpusAnswer> {
+        let sources = open(files).await?;
+        let names: Vec<(String, u64)> =
+            sources.iter().map(|source| (source.name().to_owned(), source.len_bytes())).collect();
+        let bytes = names.iter().map(|(_, bytes)| bytes).sum::<u64>().max(1);
+        let subject = Remote::new(call.clone(), &model.config);
+        let plan = Plan::new(&subject, options, names).await?;
+        let before = if resume { self.before(&plan).await } else { None };
+        let answer = |findings: &Findings| findings.answer(options.bins, &|id| model.text(id));
+        let control = Pace { call: call.clone(), since: std::cell::Cell::new(Instant::now()) };
+        let mut pass = Pass::new(subject, Documents::new(sources), (plan, Shards::all()), before)?;
+        let mut clock = Clock::new(pass.findings().positions);
+        let stepped = loop {
+            match pass.step(&control).await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            if clock.is_time_to_keep() {
+                let is_kept = keep::put(pass.findings()).await;
+                clock.has_kept(is_kept);
+            }
+            let share = (pass.read_bytes() as f64 / bytes as f64).min(1.0);
+            if let Some(mut progress) = clock.progress(pass.findings(), share) {
+                progress.answer = clock.is_time_for_answer().then(|| answer(pass.findings()));
+                call.tell(serde_json::to_string(&progress).unwrap_or_default());
+            }
+        };
+        let findings = Rc::new(pass.finish());
+        self.findings.replace(Some(findings.clone()));
+        if stepped.is_ok() {
+            keep::forget().await;
+        } else {
+            keep::put(&findings).await;
+        }
+        stepped.map(|()| answer(&findings))
+    }
+
+    /// What an earlier pass of this plan has found.
+    async fn before(&self, plan: &Plan) -> Option<Findings> {
+        let last = self.findings.borrow().as_ref().filter(|last| last.plan == *plan).cloned();
+        match last {
+            Some(last) => Some((*last).clone()),
+            None => keep::get().await.filter(|kept| kept.plan == *plan),
+        }
+    }
+
+    /// One neuron of the pass made last.
+    pub(super) fn neuron(&self, options: &CorpusNeuronOptions, model: &Model) -> Result<NeuronAnswer> {
+        let CorpusNeuronOptions { layer, neuron } = *options;
+        let findings = self.findings.borrow();
+        let found = findings.as_ref().and_then(|f| f.neuron(layer, neuron, &|id| model.text(id)));
+        found.ok_or_else(|| Error::BadOption {
+            option: "layer",
+            problem: format!("L{layer}N{neuron} was not watched in the last pass. Run corpus with its layer first."),
+        })
+    }
+}
+
+/// Opens files; a data set on a hub is several.
+async fn open(files: Vec<DataFile>) -> Result<Vec<Rc<dyn Source>>> {
+    let mut sources: Vec<Rc<dyn Source>> = Vec::new();
+    for file in files {
+        let parts = if file.is_dataset { dataset::files(&file).await? } else { vec![file] };
+        for part in parts {
+            sources.push(Rc::new(Address::open(&part.name, &part.url)?));
+        }
+    }
+    Ok(sources)
+}
+
+/// Lets the event loop run during long work, and stops when the call is cancelled.
+struct Pace {
+    call: Rc<Call>,
+    since: std::cell::Cell<Instant>,
+}
+
+impl Control for Pace {
+    async fn breathe(&self) -> Result<()> {
+        if self.since.get().elapsed().as_millis() >= SLICE_MS {
+            go_round().await;
+            self.since.set(Instant::now());
+        }
+        if self.call.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Tells now and then how far a pass is.
+struct Clock {
+    start: Instant,
+    /// Positions there were before.
+    before: u64,
+    told: Instant,
+    answered: Instant,
+    kept: Instant,
+    /// How long the last checkpoint took to write.
+    keeping_ms: u128,
+    is_kept: bool,
+}
+
+impl Clock {
+    fn new(before: u64) -> Self {
+        let now = Instant::now();
+        Clock { start: now, before, told: now, answered: now, kept: now, keeping_ms: 0, is_kept: false }
+    }
+
+    fn progress(&mut self, findings: &Findings, share: f64) -> Option<CorpusProgress> {
+        if self.told.elapsed().as_millis() < REPORT_MS {
+            return None;
+        }
+        self.told = Instant::now();
+        let seconds = self.start.elapsed().as_secs_f64();
+        Some(CorpusProgress {
+            documents: findings.documents,
+            positions: findings.positions,
+            share,
+            tokens_per_second: (findings.positions - self.before) as f64 / seconds.max(1e-3),
+            seconds_left: (share > 0.0).then(|| seconds / share * (1.0 - share)),
+            is_kept: self.is_kept,
+            answer: None,
+        })
+    }
+
+    fn is_time_for_answer(&mut self) -> bool {
+        let is_time = self.answered.elapsed().as_millis() >= ANSWER_MS;
+        if is_time {
+            self.answered = Instant::now();
+        }
+        is_time
+    }
+
+    fn is_time_to_keep(&mut self) -> bool {
+        let pause = CHECKPOINT_MS.max(self.keeping_ms * CHECKPOINT_SHARE);
+        let is_time = self.kept.elapsed().as_millis() >= pause;
+        if is_time {
+            self.kept = Instant::now();
+        }
+        is_time
+    }
+
+    fn has_kept(&mut self, is_kept: bool) {
+        self.keeping_ms = self.kept.elapsed().as_millis();
+        (self.kept, self.is_kept) = (Instant::now(), is_kept);
+    }
+}
