@@ -1,6 +1,6 @@
 // A step of trunk's post_build hook. The workers' files come without hashes in their names, so a cache could pair a new
-// page with an old worker. This renames both workers' files by their content and tells the page the names:
-// <meta name="worker" content="./worker-HASH_loader.js"> and <meta name="worker-threads" …>.
+// page with an old worker. This renames the workers' files by their content and tells the page the names:
+// <meta name="worker" content="./worker-HASH_loader.js">, <meta name="worker-threads" …> and <meta name="reader" …>.
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -23,7 +23,9 @@ function hashed(stem, script) {
 
 const start = (name) => `wasm_bindgen({module_or_path:"./${name}_bg.wasm"});`;
 
-const plain = hashed("worker", (name) => `importScripts("./${name}.js");${start(name)}`);
+const only = (name) => `importScripts("./${name}.js");${start(name)}`;
+const plain = hashed("worker", only);
+const reader = hashed("reader", only);
 
 // The same script starts the worker and, in workers of its own (src/worker/threads.rs), its helpers: they
 // are sent the compiled program and the memory, and then work for ever.
@@ -43,5 +45,5 @@ if (self.name === "peartree helper") {
 
 const html = readFileSync(inSite("index.html"), "utf8");
 if (!html.includes("<head>")) throw new Error("index.html has no <head>");
-const metas = `<meta name="worker" content="${plain}"><meta name="worker-threads" content="${threads}">`;
+const metas = `<meta name="worker" content="${plain}"><meta name="worker-threads" content="${threads}"><meta name="reader" content="${reader}">`;
 writeFileSync(inSite("index.html"), html.replace("<head>", `<head>${metas}`));

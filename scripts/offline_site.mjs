@@ -3,7 +3,8 @@
 // What trunk leaves under plain names gets a hash: the icons, the manifest, and the demo model, which the page loads
 // from demo/HASH/ (demo/ stays, to be loaded by its plain address). Then the service worker is told the version and its
 // files, each with the integrity that it must have, and index.html the version and the demo's folder:
-// <meta name="version" content="HASH"><meta name="demo" content="./demo/HASH/">.
+// <meta name="version" content="HASH"><meta name="demo" content="./demo/HASH/">; and for each of the site's corpora
+// <meta name="corpus-NAME" …>.
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -42,6 +43,14 @@ const demo = `demo/${hash(...DEMO.map((name) => read(`demo/${name}`)))}/`;
 mkdirSync(inSite(demo));
 for (const name of DEMO) copyFileSync(inSite(`demo/${name}`), inSite(demo + name));
 
+// The texts that a model can be read with without a network; corpora/ stays, for scripts.
+const CORPORA = ["demo", "english"].map((name) => {
+  const content = read(`corpora/${name}.jsonl.gz`);
+  const hashed = `corpora/${name}-${hash(content)}.jsonl.gz`;
+  writeFileSync(inSite(hashed), content);
+  return `<meta name="corpus-${name}" content="./${hashed}">`;
+});
+
 // The bitmaps are for installing the page, which a browser does by itself.
 const HASHED = /[-/][0-9a-f]{12,16}[._/]/;
 const names = readdirSync(site, { recursive: true, withFileTypes: true })
@@ -50,7 +59,7 @@ const names = readdirSync(site, { recursive: true, withFileTypes: true })
   .filter((name) => HASHED.test(name) && !name.endsWith(".png"))
   .sort();
 const version = hash(names.join(" "), read("index.html"));
-replace("index.html", "<head>", `<head><meta name="version" content="${version}"><meta name="demo" content="./${demo}">`);
+replace("index.html", "<head>", `<head><meta name="version" content="${version}"><meta name="demo" content="./${demo}">${CORPORA.join("")}`);
 
 const integrity = (name) => `sha256-${createHash("sha256").update(read(name)).digest("base64")}`;
 // the page itself goes by its folder's name: some hosts send index.html elsewhere

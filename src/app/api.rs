@@ -5,19 +5,19 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use js_sys::{Array, Error as JsError, Float32Array, Function, Object, Promise, Reflect};
+use js_sys::{Array, Error as JsError, Float32Array, Function, JSON, Object, Promise, Reflect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
 use super::client::Client;
-use super::corpora::data_file;
+use super::corpora::{data_file, folder_address, reader_call};
 use super::sources::{HubOptions, source};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
 use crate::protocol::{
-    Answer, Bench, BenchTask, Bytes, CorpusRequest, Event, Failure, Lane, Request, Source, SweepOptions, TableTask,
+    Answer, Bench, BenchTask, Bytes, Event, Failure, Lane, Request, Source, SweepOptions, TableTask,
     WeightDtype,
 };
 
@@ -113,16 +113,16 @@ impl Peartree {
     /// A pass over documents: `data` is a corpus of the site's, an address on it, or an array of addresses and `File`s.
     pub fn corpus(&self, options: Option<Object>) -> Promise {
         let call = Call::new(options);
-        match call.corpus() {
-            Ok(request) => call.send(&self.client, None, Request::Corpus(request)),
-            Err(failure) => reject(&failure),
-        }
+        let task = call.corpus().map(|task| reader_task("pass", &task));
+        self.ask_reader(call, task)
     }
 
-    /// One neuron of the pass made last.
+    /// One neuron of the pass made last, or of a published folder.
     #[wasm_bindgen(js_name = corpusNeuron)]
     pub fn corpus_neuron(&self, options: Option<Object>) -> Promise {
-        self.ask(options, Request::CorpusNeuron)
+        let call = Call::new(options);
+        let task = call.corpus_neuron().map(|task| reader_task("neuron", &task));
+        self.ask_reader(call, task)
     }
 
     /// One neuron against all tokens, or one token against all neurons.
@@ -175,6 +175,13 @@ impl Peartree {
         });
         match source {
             Ok(source) => send(&self.client, call, source),
+            Err(failure) => reject(&failure),
+        }
+    }
+
+    fn ask_reader(&self, call: Call, task: Result<String, Failure>) -> Promise {
+        match task {
+            Ok(task) => call.send(&self.client, None, reader_call(task)),
             Err(failure) => reject(&failure),
         }
     }
@@ -302,17 +309,26 @@ impl Call {
         Ok((threads.transpose()?, dtype, hub))
     }
 
-    /// `corpus`'s options, its files' addresses made out.
-    fn corpus(&self) -> Result<CorpusRequest, Failure> {
-        let take = |name: &str| {
-            let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
-            let _ = Reflect::delete_property(&self.options, &name.into());
-            value
-        };
-        let (data, resume) = (take("data"), take("resume"));
+    /// Takes an option out.
+    fn take(&self, name: &str) -> JsValue {
+        let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
+        let _ = Reflect::delete_property(&self.options, &name.into());
+        value
+    }
+
+    /// A pass for the reader; what is wrong with its options is for that one to say.
+    fn corpus(&self) -> Result<Object, Failure> {
+        has_whole_characters(&self.options)?;
+        let (data, resume) = (self.take("data"), self.take("resume"));
         let data = data.dyn_into::<Array>().unwrap_or_else(|one| Array::of1(&one));
-        let files = data.iter().map(|data| data_file(&data)).collect::<Result<_, _>>()?;
-        Ok(CorpusRequest { files, options: self.read()?, resume: resume.is_truthy() })
+        let files = data.iter().map(|data| data_file(&data).map(|file| plain(&file))).collect::<Result<Array, _>>()?;
+        Ok(object(&[("files", files.into()), ("options", (&self.options).into()), ("resume", resume.is_truthy().into()), ("keep", true.into())]))
+    }
+
+    fn corpus_neuron(&self) -> Result<Object, Failure> {
+        let folder = self.take("folder");
+        let folder = if folder.is_undefined() { JsValue::NULL } else { folder_address(&folder)?.into() };
+        Ok(object(&[("options", (&self.options).into()), ("folder", folder)]))
     }
 
     fn send(self, client: &Client, lane: Option<Lane>, request: Request) -> Promise {
@@ -331,7 +347,7 @@ impl Call {
                 match event {
                     Event::Progress(progress) => tell(&on_progress, &progress),
                     Event::Generated(so_far) => tell(&on_progress, &so_far),
-                    Event::Corpus(progress) => tell(&on_progress, &progress),
+                    Event::Read(json) => call_back(&on_progress, &parsed(&json)),
                     Event::Partial(partial) => tell(&on_progress, &PartialJson(&partial)),
                     Event::Done(answer) => settle(&resolve, &value(&answer)),
                     Event::Failed(failure) => settle(&refuse, &js_error(&failure)),
@@ -366,14 +382,43 @@ impl Drop for Abort {
 }
 
 fn tell(listener: &Option<Function>, what: &impl Serialize) {
+    call_back(listener, &plain(what));
+}
+
+fn call_back(listener: &Option<Function>, what: &JsValue) {
     if let Some(listener) = listener {
-        let _ = listener.call1(&JsValue::UNDEFINED, &plain(what));
+        let _ = listener.call1(&JsValue::UNDEFINED, what);
     }
+}
+
+/// What the reader wrote as JSON.
+fn parsed(json: &str) -> JsValue {
+    JSON::parse(json).unwrap_or(JsValue::UNDEFINED)
+}
+
+fn object(entries: &[(&str, JsValue)]) -> Object {
+    let object = Object::new();
+    for (name, value) in entries {
+        // setting a plain property of a plain object can't fail
+        let _ = Reflect::set(&object, &(*name).into(), value);
+    }
+    object
+}
+
+/// The JSON of a reader's task.
+fn reader_task(name: &str, task: &Object) -> String {
+    let task = JSON::stringify(&object(&[(name, task.into())])).map(String::from);
+    // what can't be written is no task, and the reader says so
+    task.unwrap_or_default()
 }
 
 /// An answer as JavaScript gets it.
 fn value(answer: &Answer) -> JsValue {
-    let Answer::Bench(Bench::Logits(logits)) = answer else { return plain(&Json(answer)) };
+    let logits = match answer {
+        Answer::Bench(Bench::Logits(logits)) => logits,
+        Answer::Read(json) => return parsed(json),
+        answer => return plain(&Json(answer)),
+    };
     let object = Object::new();
     // setting a plain property of a plain object can't fail
     let _ = Reflect::set(&object, &"logits".into(), &Float32Array::from(&logits.0[..]));

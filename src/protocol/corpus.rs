@@ -58,8 +58,11 @@ pub struct ReaderCall {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ReaderTask {
-    /// A pass. With `resume`, on from where the same pass was stopped, if that is still there.
-    Pass { files: Vec<DataFile>, options: CorpusOptions, resume: bool },
+    /// A pass. With `resume`, on from where the same pass was stopped, if that is still there; with `keep`, what it finds
+    /// is kept, to be asked about and to go on from.
+    Pass { files: Vec<DataFile>, options: CorpusOptions, resume: bool, keep: bool },
+    /// The last pass's pairs again, in other bins.
+    Bins(Bins),
     /// One neuron of the pass made last, or of a folder that somebody has published at an address.
     Neuron { options: CorpusNeuronOptions, folder: Option<String> },
     /// What a published folder holds.

@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::protocol::{ReaderTask, RequestId};
 use crate::worker::line::{Message, from_reader, from_worker};
+use pass::PassTask;
 use published::Published;
 use remote::Call;
 
@@ -106,9 +107,11 @@ impl Desk {
         let texts = message.list(4).iter().map(|text| text.as_string().unwrap_or_default()).collect();
         let model = Model { config, texts };
         let answer = match task {
-            ReaderTask::Pass { files, options, resume } => {
-                serde_json::to_string(&self.pass(call, &model, files, &options, resume).await?)
+            ReaderTask::Pass { files, options, resume, keep } => {
+                let what = PassTask { files, options, resume, keep };
+                serde_json::to_string(&self.pass(call, &model, what).await?)
             }
+            ReaderTask::Bins(bins) => serde_json::to_string(&self.again(bins, &model)?),
             ReaderTask::Neuron { options, folder: None } => serde_json::to_string(&self.neuron(&options, &model)?),
             ReaderTask::Neuron { options, folder: Some(folder) } => {
                 serde_json::to_string(&self.published.neuron(&folder, &options, call, &model).await?)

@@ -6,13 +6,13 @@ use web_time::Instant;
 
 use super::address::Address;
 use super::remote::{Call, Remote};
-use super::{Desk, Model, dataset, keep};
+use super::{Desk, Model, dataset, keep as kept};
 use crate::analysis::corpus::plan::{Plan, Shards};
 use crate::analysis::corpus::{Findings, Pass};
 use crate::documents::{Documents, Source};
 use crate::engine::Control;
 use crate::error::{Error, Result};
-use crate::protocol::{CorpusAnswer, CorpusNeuronOptions, CorpusOptions, CorpusProgress, DataFile, NeuronAnswer};
+use crate::protocol::{Bins, CorpusAnswer, CorpusNeuronOptions, CorpusOptions, CorpusProgress, DataFile, NeuronAnswer};
 use crate::worker::pace::go_round;
 
 /// Between two reports, and between two answers.
@@ -24,23 +24,25 @@ const CHECKPOINT_SHARE: u128 = 20;
 /// Reading goes on for this long between two looks at the event loop.
 const SLICE_MS: u128 = 12;
 
+/// [`ReaderTask::Pass`](crate::protocol::ReaderTask::Pass).
+pub(super) struct PassTask {
+    pub files: Vec<DataFile>,
+    pub options: CorpusOptions,
+    pub resume: bool,
+    pub keep: bool,
+}
+
 impl Desk {
     /// Makes a whole pass. What it has found is kept: at the end for [`Self::neuron`], and on the way, and when it is
     /// stopped, to go on from.
-    pub(super) async fn pass(
-        &self,
-        call: &Rc<Call>,
-        model: &Model,
-        files: Vec<DataFile>,
-        options: &CorpusOptions,
-        resume: bool,
-    ) -> Result<CorpusAnswer> {
+    pub(super) async fn pass(&self, call: &Rc<Call>, model: &Model, task: PassTask) -> Result<CorpusAnswer> {
+        let PassTask { files, options, resume, keep } = task;
         let sources = open(files).await?;
         let names: Vec<(String, u64)> =
             sources.iter().map(|source| (source.name().to_owned(), source.len_bytes())).collect();
         let bytes = names.iter().map(|(_, bytes)| bytes).sum::<u64>().max(1);
         let subject = Remote::new(call.clone(), &model.config);
-        let plan = Plan::new(&subject, options, names).await?;
+        let plan = Plan::new(&subject, &options, names).await?;
         let before = if resume { self.before(&plan).await } else { None };
         let answer = |findings: &Findings| findings.answer(options.bins, &|id| model.text(id));
         let control = Pace { call: call.clone(), since: std::cell::Cell::new(Instant::now()) };
@@ -52,8 +54,8 @@ impl Desk {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            if clock.is_time_to_keep() {
-                let is_kept = keep::put(pass.findings()).await;
+            if keep && clock.is_time_to_keep() {
+                let is_kept = kept::put(pass.findings()).await;
                 clock.has_kept(is_kept);
             }
             let share = (pass.read_bytes() as f64 / bytes as f64).min(1.0);
@@ -63,11 +65,13 @@ impl Desk {
             }
         };
         let findings = Rc::new(pass.finish());
-        self.findings.replace(Some(findings.clone()));
-        if stepped.is_ok() {
-            keep::forget().await;
-        } else {
-            keep::put(&findings).await;
+        if keep {
+            self.findings.replace(Some(findings.clone()));
+            if stepped.is_ok() {
+                kept::forget().await;
+            } else {
+                kept::put(&findings).await;
+            }
         }
         stepped.map(|()| answer(&findings))
     }
@@ -77,8 +81,15 @@ impl Desk {
         let last = self.findings.borrow().as_ref().filter(|last| last.plan == *plan).cloned();
         match last {
             Some(last) => Some((*last).clone()),
-            None => keep::get().await.filter(|kept| kept.plan == *plan),
+            None => kept::get().await.filter(|kept| kept.plan == *plan),
         }
+    }
+
+    /// The pairs of the pass made last, in other bins.
+    pub(super) fn again(&self, bins: Bins, model: &Model) -> Result<CorpusAnswer> {
+        let findings = self.findings.borrow();
+        let answer = findings.as_ref().map(|findings| findings.answer(bins, &|id| model.text(id)));
+        answer.ok_or_else(|| Error::Unsupported("No text has been read yet. Read one first.".into()))
     }
 
     /// One neuron of the pass made last.

@@ -129,7 +129,7 @@ impl<T> Figure<T> {
             }
             Event::Failed(failure) if is_cancelled(&failure) => {}
             Event::Failed(failure) => self.stage = Stage::Failed(failure),
-            Event::Progress(_) | Event::Generated(_) | Event::Partial(_) | Event::Corpus(_) => {}
+            Event::Progress(_) | Event::Generated(_) | Event::Partial(_) | Event::Read(_) => {}
         }
     }
 

@@ -51,7 +51,7 @@ impl Loading {
                     let source = load.is_kept().then(|| Box::new(load.source.clone()));
                     *self = Loading::Failed(failure, source);
                 }
-                Event::Generated(_) | Event::Partial(_) | Event::Corpus(_) => {}
+                Event::Generated(_) | Event::Partial(_) | Event::Read(_) => {}
             },
             // the last word of one that was paused, or replaced
             _ => {}

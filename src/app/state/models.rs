@@ -91,7 +91,7 @@ impl Models {
                 Event::Progress(progress) => self.set_work(key, Some(Work::Checking(Some(progress)))),
                 Event::Done(_) => self.set_work(key, Some(Work::Unchanged)),
                 Event::Failed(failure) => self.set_work(key, Some(Work::Failed(failure))),
-                Event::Generated(_) | Event::Partial(_) | Event::Corpus(_) => {}
+                Event::Generated(_) | Event::Partial(_) | Event::Read(_) => {}
             },
             ModelsAction::Forgotten(key, event) => match event {
                 Event::Failed(failure) => self.set_work(key, Some(Work::Failed(failure))),

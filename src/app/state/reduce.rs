@@ -60,7 +60,7 @@ impl State {
             }
             Event::Failed(failure) if is_cancelled(&failure) => writing.stage = WritingStage::Stopped,
             Event::Failed(failure) => writing.stage = WritingStage::Failed(failure),
-            Event::Done(_) | Event::Progress(_) | Event::Partial(_) | Event::Corpus(_) => {}
+            Event::Done(_) | Event::Progress(_) | Event::Partial(_) | Event::Read(_) => {}
         }
     }
 

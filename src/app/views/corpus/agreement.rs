@@ -49,7 +49,7 @@ pub fn Agreement(props: &Props) -> Html {
                     let neurons =
                         found.iter().map(|pair| format!("{}:{}:#{}", pair.layer, pair.neuron, pair.id)).collect();
                     pairs.set(Rc::new(found));
-                    pass.start(reading.files(), reading.options(neurons, None), false);
+                    pass.start(reading.files(), reading.options(neurons, None), false, false);
                 }
                 Event::Failed(why) => {
                     is_searching.set(false);

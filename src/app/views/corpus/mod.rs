@@ -15,7 +15,7 @@ use crate::app::corpora::{data_file, dropped_file};
 use crate::app::format::{duration, share_short, whole};
 use crate::app::state::{Dispatch, Shared};
 use crate::app::widgets::failure::Notice;
-use crate::protocol::{CorpusOptions, CorpusProgress, DataFile, LayerArgument, ModelInfo};
+use crate::protocol::{CorpusOptions, CorpusProgress, DataFile, LayersArgument, ModelInfo};
 use agreement::Agreement;
 use curve::{Curve, Histogram, Line};
 use examples::Examples;
@@ -49,7 +49,7 @@ impl Reading {
         if self.files.is_empty() { built_in() } else { self.files.clone() }
     }
 
-    pub fn options(&self, neurons: Vec<String>, layers: Option<LayerArgument>) -> CorpusOptions {
+    pub fn options(&self, neurons: Vec<String>, layers: Option<LayersArgument>) -> CorpusOptions {
         let Reading { pack, share, seed, .. } = *self;
         CorpusOptions { neurons, layers, pack, share, seed, ..CorpusOptions::default() }
     }
@@ -79,8 +79,8 @@ pub fn CorpusFigure(props: &Props) -> Html {
                 // the worker says what is wrong with it
                 _ => format!("{neuron}:{token}"),
             };
-            let layer = typed_neuron(&neuron).0.map(LayerArgument::One);
-            pass.start(reading.files(), reading.options(vec![pair], layer), resume);
+            let layer = typed_neuron(&neuron).0.map(LayersArgument::One);
+            pass.start(reading.files(), reading.options(vec![pair], layer), resume, true);
         }
     };
     let study = pass.answer.as_ref().and_then(|answer| answer.studies.first().cloned());

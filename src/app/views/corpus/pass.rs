@@ -5,10 +5,9 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::app::client::Client;
+use crate::app::corpora::{self, Told};
 use crate::app::state::is_cancelled;
-use crate::protocol::{
-    Answer, CorpusAnswer, CorpusOptions, CorpusProgress, CorpusRequest, DataFile, Event, Failure, Request, RequestId,
-};
+use crate::protocol::{CorpusAnswer, CorpusOptions, CorpusProgress, DataFile, Failure, ReaderTask, RequestId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stage {
@@ -29,35 +28,34 @@ pub struct Heard {
 }
 
 /// What happened to a pass.
-pub enum Told {
+pub enum Happened {
     Started(RequestId, bool),
-    Event(RequestId, Event),
+    Told(RequestId, Told<CorpusAnswer>),
+    Dropped,
 }
 
 impl Reducible for Heard {
-    type Action = Told;
+    type Action = Happened;
 
-    fn reduce(self: Rc<Self>, told: Told) -> Rc<Self> {
+    fn reduce(self: Rc<Self>, happened: Happened) -> Rc<Self> {
         let mut next = (*self).clone();
-        match told {
-            Told::Started(id, resume) => {
+        match happened {
+            Happened::Started(id, resume) => {
                 let before = if resume { next.answer } else { None };
                 next = Heard { id: Some(id), stage: Stage::Working, answer: before, ..Heard::default() };
             }
+            Happened::Dropped => next = Heard::default(),
             // a pass that another has replaced
-            Told::Event(id, _) if Some(id) != self.id => return self,
-            Told::Event(_, Event::Corpus(mut progress)) => {
+            Happened::Told(id, _) if Some(id) != self.id => return self,
+            Happened::Told(_, Told::Progress(mut progress)) => {
                 if let Some(answer) = progress.answer.take() {
                     next.answer = Some(Rc::new(answer));
                 }
-                next.progress = Some(progress);
+                next.progress = Some(*progress);
             }
-            Told::Event(_, Event::Done(Answer::Corpus(answer))) => {
-                (next.stage, next.answer) = (Stage::Done, Some(Rc::new(answer)));
-            }
-            Told::Event(_, Event::Failed(failure)) if is_cancelled(&failure) => next.stage = Stage::Paused,
-            Told::Event(_, Event::Failed(failure)) => (next.stage, next.failure) = (Stage::Idle, Some(failure)),
-            Told::Event(..) => return self,
+            Happened::Told(_, Told::Done(answer)) => (next.stage, next.answer) = (Stage::Done, Some(Rc::new(answer))),
+            Happened::Told(_, Told::Failed(failure)) if is_cancelled(&failure) => next.stage = Stage::Paused,
+            Happened::Told(_, Told::Failed(failure)) => (next.stage, next.failure) = (Stage::Idle, Some(failure)),
         }
         Rc::new(next)
     }
@@ -84,23 +82,30 @@ pub fn use_pass(client: &Client) -> Pass {
 }
 
 impl Pass {
-    pub fn start(&self, files: Vec<DataFile>, options: CorpusOptions, resume: bool) {
+    /// Begins a pass; one that runs is stopped.
+    pub fn start(&self, files: Vec<DataFile>, options: CorpusOptions, resume: bool, keep: bool) {
         self.pause();
         let dispatch = self.heard.dispatcher();
         let number = Rc::new(std::cell::Cell::new(0));
-        let heard = {
+        let tell = {
             let (dispatch, number) = (dispatch.clone(), number.clone());
-            move |event| dispatch.dispatch(Told::Event(number.get(), event))
+            move |told| dispatch.dispatch(Happened::Told(number.get(), told))
         };
-        let id = self.client.ask(None, Request::Corpus(CorpusRequest { files, options, resume }), heard);
+        let id = corpora::ask(&self.client, &ReaderTask::Pass { files, options, resume, keep }, tell);
         number.set(id);
-        dispatch.dispatch(Told::Started(id, resume));
+        dispatch.dispatch(Happened::Started(id, resume));
     }
 
-    /// Stops it; the worker keeps what it has found, to go on from.
+    /// Stops it; the reader keeps what it has found, to go on from.
     pub fn pause(&self) {
         if let (Some(id), Stage::Working) = (self.heard.id, self.heard.stage) {
             self.client.cancel(id);
         }
+    }
+
+    /// Stops it and shows nothing of it any more.
+    pub fn discard(&self) {
+        self.pause();
+        self.heard.dispatch(Happened::Dropped);
     }
 }
