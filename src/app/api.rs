@@ -17,8 +17,7 @@ use super::sources::{HubOptions, source};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
 use crate::protocol::{
-    Answer, Bench, BenchTask, Bytes, Event, Failure, Lane, Request, Source, SweepOptions, TableTask,
-    WeightDtype,
+    Answer, Bench, BenchTask, Bytes, Event, Failure, Lane, Request, Source, SweepOptions, TableTask, WeightDtype,
 };
 
 /// The object behind `window.peartree`.
@@ -322,7 +321,12 @@ impl Call {
         let (data, resume) = (self.take("data"), self.take("resume"));
         let data = data.dyn_into::<Array>().unwrap_or_else(|one| Array::of1(&one));
         let files = data.iter().map(|data| data_file(&data).map(|file| plain(&file))).collect::<Result<Array, _>>()?;
-        Ok(object(&[("files", files.into()), ("options", (&self.options).into()), ("resume", resume.is_truthy().into()), ("keep", true.into())]))
+        Ok(object(&[
+            ("files", files.into()),
+            ("options", (&self.options).into()),
+            ("resume", resume.is_truthy().into()),
+            ("keep", true.into()),
+        ]))
     }
 
     fn corpus_neuron(&self) -> Result<Object, Failure> {

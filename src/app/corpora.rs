@@ -120,7 +120,9 @@ pub fn ask<A: DeserializeOwned>(client: &Client, task: &ReaderTask, tell: impl F
         Event::Done(Answer::Read(json)) => match serde_json::from_str(&json) {
             Ok(answer) => tell(Told::Done(answer)),
             // page and reader are built together
-            Err(e) => tell(Told::Failed((&Error::Unsupported(format!("The reader's answer can't be read: {e}."))).into())),
+            Err(e) => {
+                tell(Told::Failed((&Error::Unsupported(format!("The reader's answer can't be read: {e}."))).into()))
+            }
         },
         Event::Failed(failure) => tell(Told::Failed(failure)),
         _ => {}

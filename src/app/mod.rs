@@ -4,8 +4,8 @@
 pub mod api;
 pub mod charts;
 pub mod client;
-pub mod corpora;
 pub mod congruence;
+pub mod corpora;
 pub mod format;
 pub mod history;
 pub mod offline;
@@ -100,7 +100,8 @@ pub fn App(props: &Props) -> Html {
             <Congruence client={client.clone()} model={state.model.clone()} weights={state.weights.clone()}
                 sees={[View::Weights, View::Tokens, View::Pairs].map(|view| state.sees(view))} is_at_rest={state.is_at_rest()}
                 reversed={state.patching.reversed} dispatch={dispatch.clone()} />
-            <CorpusFigure client={client.clone()} model={state.model.clone()} neuron={state.patching.neuron} token={first_token(&state)} {dispatch} />
+            <CorpusFigure client={client.clone()} model={state.model.clone()} corpus={state.corpus.clone()}
+                neuron={state.patching.neuron.or(state.weights.neuron)} token={first_token(&state)} {dispatch} />
         </main>
         <Foot is_at_ease={state.prediction.value.is_some()} />
         </ContextProvider<Here>>

@@ -4,6 +4,7 @@
 //! a model is only ever named, never loaded, and nothing here makes the page work harder than a visitor could by hand.
 
 pub mod congruence;
+pub mod corpus;
 mod escape;
 mod refusal;
 mod words;
@@ -59,6 +60,7 @@ pub struct Link {
     pub edit_corrupted: bool,
     pub edits: Vec<Switched>,
     pub congruence: congruence::Part,
+    pub corpus: corpus::Part,
 }
 
 /// Where the model came from.
@@ -127,14 +129,15 @@ impl Default for Link {
             edit_corrupted: false,
             edits: Vec::new(),
             congruence: congruence::Part::default(),
+            corpus: corpus::Part::default(),
         }
     }
 }
 
 /// The keys, in the order in which a link is written.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 28] = [
     "m", "p", "c", "bos", "t", "u", "dir", "lens", "table", "view", "layer", "neuron", "sort", "on", "conv", "w",
-    "set", "k", "find", "e", "off",
+    "set", "k", "find", "cn", "ct", "data", "bins", "pack", "percent", "seed", "e", "off",
 ];
 
 impl Link {
@@ -196,6 +199,7 @@ impl Link {
             say("on", "corrupted");
         }
         self.congruence.write(&mut say);
+        self.corpus.write(&mut say);
         for switched in &self.edits {
             say(if switched.on { "e" } else { "off" }, &switched.edit.to_string());
         }
@@ -277,6 +281,7 @@ impl Link {
             "sort" => self.order = Order::read(&value).ok_or_else(wild)?,
             "on" => self.edit_corrupted = one_of(&value, [("clean", false), ("corrupted", true)]).ok_or_else(wild)?,
             "conv" | "w" | "set" | "k" | "find" => self.congruence.take(key, value)?,
+            "cn" | "ct" | "data" | "bins" | "pack" | "percent" | "seed" => self.corpus.take(key, value)?,
             _ if self.edits.len() >= MAX_EDITS => return Err(Refusal::TooManyEdits),
             _ => {
                 let text = at_most(value, MAX_EDIT, what)?;
@@ -303,6 +308,7 @@ impl Link {
             self.neuron = None;
         }
         refused.extend(self.congruence.fit(config));
+        refused.extend(self.corpus.fit(config));
         refused
     }
 }
@@ -350,7 +356,13 @@ fn what(key: &str) -> &'static str {
         "on" => "choice of the edited prompt",
         "conv" => "convention of congruence",
         "w" => "neuron whose weights are shown",
-        "set" | "k" => "token",
+        "set" | "k" | "ct" => "token",
+        "cn" => "neuron on real text",
+        "data" => "source of texts",
+        "bins" => "kind of bins",
+        "pack" => "choice to pack documents",
+        "percent" => "share of the documents",
+        "seed" => "seed of the sample",
         "find" => "search",
         _ => "edit",
     }

@@ -26,6 +26,7 @@ words! {
     View {
         Lens = "lens", Table = "table", Prompts = "prompts", Maps = "maps", Layers = "layers", Neurons = "neurons",
         Edits = "edits", Generation = "generation", Weights = "weights", Tokens = "tokens", Pairs = "pairs",
+        Corpus = "corpus",
     }
 }
 words! {

@@ -12,6 +12,7 @@ mod weights;
 use yew::prelude::*;
 
 use crate::engine::edit::{EditText, TextChange};
+pub use crate::link::corpus::Part as Corpus;
 use crate::link::{FIRST_PAIR, FIRST_PROMPT, Layer, LensShown, Link, Order, View};
 use crate::protocol::{Event, Failure, Generation, LensTable, LogitLens, ModelInfo, Prediction, RequestId, Token};
 pub use editing::{Editing, Outcome};
@@ -89,6 +90,8 @@ pub struct State {
     pub editing: Editing,
     pub writing: Option<Writing>,
     pub weights: Weights,
+    /// What is read, and which neuron is looked at in it.
+    pub corpus: Corpus,
     /// Which figures are on screen, or nearly: the long ones are worked out only then.
     pub seen: Vec<View>,
     pub opened: Opened,
@@ -123,6 +126,9 @@ pub enum Action {
     RemoveEdit(usize),
     EditCorrupted(bool),
     Weights(WeightsChange),
+    Corpus(Corpus),
+    /// A neuron is looked at in real text.
+    ReadNeuron((usize, usize)),
     Seen(View, bool),
     /// A link, or a step back or forward.
     Open(Option<Link>, Vec<String>),
@@ -171,6 +177,7 @@ impl Default for State {
             editing: Editing::default(),
             writing: None,
             weights: Weights::default(),
+            corpus: Corpus::default(),
             seen: Vec::new(),
             opened: Opened::default(),
             steps: 0,
@@ -230,7 +237,7 @@ impl State {
             },
             View::Edits => self.awaits_edits() || self.awaits_text(0) || self.awaits_text(1),
             // what these figures wait for is their own to know
-            View::Weights | View::Tokens | View::Pairs => false,
+            View::Weights | View::Tokens | View::Pairs | View::Corpus => false,
             View::Lens | View::Table | View::Generation => false,
         };
         is_working && self.sees(view) && !self.is_blocked()

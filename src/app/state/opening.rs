@@ -54,6 +54,7 @@ impl State {
             edit_corrupted: self.editing.corrupted,
             edits: self.editing.edits.clone(),
             congruence: self.weights.clone(),
+            corpus: self.corpus.clone(),
         }
     }
 
@@ -76,6 +77,7 @@ impl State {
         self.patching.order = link.order;
         self.editing.edits = link.edits;
         self.weights = link.congruence;
+        self.corpus = link.corpus;
         // a step back that changed nothing but a switch leaves the figures as they are
         if before.table_final_ln != link.table_final_ln {
             self.table_final_ln = link.table_final_ln;
@@ -112,6 +114,7 @@ impl State {
         let refused = link.fit(&model.config);
         (self.patching.layer, self.patching.neuron) = (link.layer, link.neuron);
         self.weights = link.congruence;
+        self.corpus = link.corpus;
         self.model = Some(Shared::new(model));
         self.opened.notices.extend(refused.iter().map(ToString::to_string));
         self.patching.forget_layer();

@@ -162,6 +162,11 @@ impl State {
                 self.weights.change(change);
                 return before != self.weights;
             }
+            Action::Corpus(corpus) => {
+                self.corpus = corpus;
+                return false;
+            }
+            Action::ReadNeuron(neuron) => self.corpus.neuron = Some(neuron),
             Action::Seen(view, seen) => {
                 self.seen.retain(|other| *other != view);
                 self.seen.extend(seen.then_some(view));

@@ -119,24 +119,25 @@ fn use_drop(take: &Callback<Result<Source, Error>>) -> bool {
     let is_over = use_state_eq(|| false);
     let (setter, take) = (is_over.setter(), take.clone());
     use_effect_with((), move |()| {
-        let listen = |kind: &'static str, act: Box<dyn Fn(&DragEvent)>| {
+        let listen = |kind: &'static str, act: Box<dyn Fn(&DragEvent, bool)>| {
             let window = web_sys::window()?;
             let options = EventListenerOptions::enable_prevent_default();
             Some(EventListener::new_with_options(&window, kind, options, move |event| {
                 // text dragged into the prompt is the browser's business
                 if let Some(event) = event.dyn_ref::<DragEvent>().filter(|event| has_files(event)) {
+                    let is_taken = event.default_prevented();
                     event.prevent_default();
-                    act(event);
+                    act(event, is_taken);
                 }
             }))
         };
         let (over, leave, drop_) = (setter.clone(), setter.clone(), setter);
         let listeners = [
-            listen("dragover", Box::new(move |_| over.set(true))),
+            listen("dragover", Box::new(move |_, _| over.set(true))),
             // leaving for nowhere is leaving the window
             listen(
                 "dragleave",
-                Box::new(move |event| {
+                Box::new(move |event, _| {
                     if event.related_target().is_none() {
                         leave.set(false)
                     }
@@ -144,8 +145,12 @@ fn use_drop(take: &Callback<Result<Source, Error>>) -> bool {
             ),
             listen(
                 "drop",
-                Box::new(move |event| {
+                Box::new(move |event, is_taken| {
                     drop_.set(false);
+                    // texts, dropped onto the figure that reads them
+                    if is_taken {
+                        return;
+                    }
                     take.emit(from_files(&listed(event.data_transfer().and_then(|data| data.files()))));
                 }),
             ),

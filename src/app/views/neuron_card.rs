@@ -3,6 +3,7 @@
 use yew::prelude::*;
 
 use super::congruence::to_weights;
+use super::corpus::to_corpus;
 use super::maps::scroll_to;
 use super::neurons::Neuron;
 use crate::app::format::{share, signed};
@@ -62,6 +63,7 @@ pub fn NeuronCard(props: &Props) -> Html {
             <div class="try">
                 { tries(&props.dispatch, props.neuron, props.reversed) }
                 <button type="button" class="link" onclick={to_weights(&props.dispatch, props.neuron)}>{ "Its weights" }</button>
+                <button type="button" class="link" onclick={to_corpus(&props.dispatch, props.neuron)}>{ "In real text" }</button>
             </div>
         </div>
     }

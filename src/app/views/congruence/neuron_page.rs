@@ -2,6 +2,7 @@
 
 use yew::prelude::*;
 
+use super::super::corpus::to_corpus;
 use super::{Common, conventions, suggest_tokens, to_token, to_weights};
 use crate::app::charts::histogram::Histogram;
 use crate::app::charts::scatter::{Points, Scatter};
@@ -160,7 +161,10 @@ fn heading(props: &Props, profile: &Profile) -> Html {
                 }
             </div>
             <dl class="facts">{ for facts.into_iter().map(|(name, value)| html! { <div><dt>{ name }</dt><dd>{ value }</dd></div> }) }</dl>
-            <div class="try">{ tries(&props.common.dispatch, (layer, neuron), props.reversed) }</div>
+            <div class="try">
+                { tries(&props.common.dispatch, (layer, neuron), props.reversed) }
+                <button type="button" class="link" onclick={to_corpus(&props.common.dispatch, (layer, neuron))}>{ "In real text" }</button>
+            </div>
         </div>
     }
 }

@@ -5,12 +5,14 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use super::Reading;
-use super::curve::{Curve, Line};
+use super::curve::{Curve, Line, name};
 use super::pass::{Pass, Stage, use_pass};
 use crate::analysis::corpus::rank::spearman;
 use crate::app::charts::scale::{Scale, ticks};
 use crate::app::client::Client;
-use crate::app::format::share_short;
+use crate::app::format::{share_short, whole};
+use crate::app::state::Dispatch;
+use crate::app::views::congruence::to_weights;
 use crate::app::widgets::failure::Notice;
 use crate::app::widgets::width::use_room;
 use crate::protocol::{
@@ -21,7 +23,9 @@ use crate::protocol::{
 pub struct Props {
     pub client: Client,
     pub reading: Reading,
-    pub ready: bool,
+    /// The model's name, once there is one.
+    pub model: Option<String>,
+    pub dispatch: Dispatch,
 }
 
 /// Pairs that are measured, and of these, those with a curve.
@@ -34,6 +38,15 @@ pub fn Agreement(props: &Props) -> Html {
     let failure = use_state(|| None::<Failure>);
     let is_searching = use_state(|| false);
     let pass = use_pass(&props.client);
+    {
+        // another model's pairs are none of this one's
+        let (pass, pairs, failure) = (pass.clone(), pairs.clone(), failure.clone());
+        use_effect_with(props.model.clone(), move |_| {
+            pass.discard();
+            pairs.set(Rc::default());
+            failure.set(None);
+        });
+    }
     let onclick = {
         let (client, reading, pass) = (props.client.clone(), props.reading.clone(), pass.clone());
         let (pairs, failure, is_searching) = (pairs.clone(), failure.clone(), is_searching.clone());
@@ -49,7 +62,7 @@ pub fn Agreement(props: &Props) -> Html {
                     let neurons =
                         found.iter().map(|pair| format!("{}:{}:#{}", pair.layer, pair.neuron, pair.id)).collect();
                     pairs.set(Rc::new(found));
-                    pass.start(reading.files(), reading.options(neurons, None), false, false);
+                    pass.start(reading.files.clone(), reading.options(neurons, None), false, false);
                 }
                 Event::Failed(why) => {
                     is_searching.set(false);
@@ -69,11 +82,11 @@ pub fn Agreement(props: &Props) -> Html {
                    area under the ROC curve of the neuron's activation for the token being the top prediction (½ is chance). The post \
                    leaves the question open.") }
             </p>
-            <button type="button" onclick={onclick} disabled={!props.ready || is_working}>{ "Measure the best pairs" }</button>
+            <button type="button" onclick={onclick} disabled={props.model.is_none() || props.reading.files.is_empty() || is_working}>{ "Measure the best pairs" }</button>
             { state(&pass, *is_searching) }
             <Notice id="agreement-failure" failure={said} />
             if let Some(answer) = &pass.answer {
-                { found(&pairs, answer) }
+                { found(&pairs, answer, &props.dispatch) }
             }
         </div>
     }
@@ -89,11 +102,7 @@ fn state(pass: &Pass, is_searching: bool) -> Html {
     html! { <span class="agreement-state" role="status">{ said }</span> }
 }
 
-fn name(study: &StudyAnswer) -> String {
-    format!("L{} N{} and {:?}", study.layer, study.neuron, study.token)
-}
-
-fn found(pairs: &[FoundPair], answer: &CorpusAnswer) -> Html {
+fn found(pairs: &[FoundPair], answer: &CorpusAnswer, dispatch: &Dispatch) -> Html {
     let lines = answer.studies.iter().take(CURVES).map(|study| Line { name: name(study), bins: study.bins.clone() });
     let measured: Vec<(f64, f64, String)> = pairs
         .iter()
@@ -119,7 +128,32 @@ fn found(pairs: &[FoundPair], answer: &CorpusAnswer) -> Html {
                 <Curve label="Share of top predictions by activation, of the five best mutual pairs" lines={lines.collect::<Vec<_>>()} has_counts={false} />
                 <Scores {measured} />
             </div>
+            { table(pairs, answer, dispatch) }
         </>
+    }
+}
+
+/// The same in numbers.
+fn table(pairs: &[FoundPair], answer: &CorpusAnswer, dispatch: &Dispatch) -> Html {
+    let row = |(pair, study): (&FoundPair, &StudyAnswer)| {
+        let neuron = (study.layer, study.neuron);
+        html! {
+            <tr>
+                <th scope="row"><button type="button" class="link" onclick={to_weights(dispatch, neuron)}>{ name(study) }</button></th>
+                <td>{ format!("{:.3}", pair.score) }</td>
+                <td>{ study.auc.map_or("–".into(), |auc| format!("{auc:.3}")) }</td>
+                <td>{ whole(study.occurrences) }</td><td>{ whole(study.top_predictions) }</td>
+            </tr>
+        }
+    };
+    html! {
+        <details class="corpus-table">
+            <summary>{ "All pairs" }</summary>
+            <div class="scrolls"><table>
+                <thead><tr><th scope="col">{ "Pair" }</th><th scope="col">{ "Score" }</th><th scope="col">{ "Area" }</th><th scope="col">{ "Occurrences" }</th><th scope="col">{ "Top predictions" }</th></tr></thead>
+                <tbody>{ for pairs.iter().zip(&answer.studies).map(row) }</tbody>
+            </table></div>
+        </details>
     }
 }
 

@@ -5,7 +5,7 @@ use yew::prelude::*;
 use crate::app::charts::scale::{Scale, ticks};
 use crate::app::format::whole;
 use crate::app::widgets::width::use_room;
-use crate::protocol::BinAnswer;
+use crate::protocol::{BinAnswer, StudyAnswer};
 
 /// One pair's curve.
 #[derive(Clone, PartialEq)]
@@ -22,13 +22,18 @@ pub struct Props {
     pub has_counts: bool,
 }
 
-const HEIGHT: f64 = 280.0;
-const LEFT: f64 = 46.0;
-const RIGHT: f64 = 14.0;
-const TOP: f64 = 10.0;
-const BOTTOM: f64 = 44.0;
+pub const HEIGHT: f64 = 280.0;
+pub const LEFT: f64 = 46.0;
+pub const RIGHT: f64 = 14.0;
+pub const TOP: f64 = 10.0;
+pub const BOTTOM: f64 = 44.0;
 /// A bin narrower than this has no room for its counts.
 const ROOM_FOR_COUNTS: f64 = 56.0;
+
+/// What a pair is called.
+pub fn name(study: &StudyAnswer) -> String {
+    format!("L{} N{} and {:?}", study.layer, study.neuron, study.token)
+}
 
 fn share(bin: &BinAnswer) -> f64 {
     bin.top as f64 / bin.count.max(1) as f64
@@ -112,46 +117,5 @@ fn table(lines: &[Line]) -> Html {
                 <tbody>{ for lines.iter().flat_map(|line| &line.bins).map(row) }</tbody>
             </table>
         </details>
-    }
-}
-
-#[derive(Properties, PartialEq)]
-pub struct HistogramProps {
-    pub bins: Vec<BinAnswer>,
-}
-
-/// How many positions have which activation, each step of the axis ten times as many.
-#[component]
-pub fn Histogram(props: &HistogramProps) -> Html {
-    let node = use_node_ref();
-    let width = use_room(&node).map_or(400.0, |room| room.width.max(200.0));
-    let (low, high) =
-        props.bins.iter().fold((0.0f64, 0.2f64), |(low, high), bin| (low.min(bin.from), high.max(bin.from + 0.2)));
-    let most = props.bins.iter().map(|bin| bin.count).max().unwrap_or(1).max(10) as f64;
-    let x = Scale { from: (low, high), to: (LEFT, width - RIGHT) };
-    let y = Scale { from: (-0.15, most.log10().ceil()), to: (HEIGHT - BOTTOM, TOP) };
-    let marks = ticks(low, high, 6);
-    let bar = |bin: &BinAnswer| {
-        let top = y.at((bin.count.max(1) as f64).log10());
-        let said = format!("{:.1} to {:.1}: {} positions", bin.from, bin.from + 0.2, whole(bin.count));
-        html! {
-            <rect x={x.at(bin.from).to_string()} y={top.to_string()} width={(x.at(0.2) - x.at(0.0) - 1.0).max(1.0).to_string()}
-                height={(HEIGHT - BOTTOM - top).max(0.0).to_string()}><title>{ said }</title></rect>
-        }
-    };
-    html! {
-        <figure class="chart corpus-histogram" ref={node}>
-            <figcaption>{ "Positions by activation, on a logarithmic scale" }</figcaption>
-            <svg width={width.to_string()} height={HEIGHT.to_string()} viewBox={format!("0 0 {width} {HEIGHT}")} role="img" aria-label="Histogram of the neuron's activation">
-                { for (0..=most.log10().ceil() as u32).map(|power| html! {
-                    <g class="grid"><line x1={LEFT.to_string()} x2={(width - RIGHT).to_string()} y1={y.at(power.into()).to_string()} y2={y.at(power.into()).to_string()} />
-                    <text class="end" x={(LEFT - 6.0).to_string()} y={(y.at(power.into()) + 4.0).to_string()}>{ crate::app::format::rough(10u64.pow(power)) }</text></g>
-                }) }
-                { for marks.values.iter().filter(|&&mark| mark >= low && mark <= high).map(|&mark| html! {
-                    <text class="middle" x={x.at(mark).to_string()} y={(HEIGHT - BOTTOM + 18.0).to_string()}>{ format!("{mark:.0$}", marks.decimals) }</text>
-                }) }
-                <g class="bars">{ for props.bins.iter().map(bar) }</g>
-            </svg>
-        </figure>
     }
 }

@@ -9,12 +9,12 @@ use crate::app::client::Client;
 use crate::app::format::whole;
 use crate::app::state::{Action, Dispatch, Shared, Typed};
 use crate::app::widgets::token::{quoted, visible};
-use crate::protocol::{Answer, Candidate, ContextAnswer, Event, PredictOptions, Prompt, Request, StudyAnswer};
+use crate::protocol::{Answer, Candidate, ContextAnswer, Event, PredictOptions, Prompt, Request};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub client: Client,
-    pub study: Shared<StudyAnswer>,
+    pub contexts: Shared<Vec<ContextAnswer>>,
     /// Whether the pass is at its end: only then is the model asked about each context.
     pub is_whole: bool,
     pub dispatch: Dispatch,
@@ -49,9 +49,9 @@ pub fn Examples(props: &Props) -> Html {
     let predicted = use_reducer(Predicted::default);
     {
         let (client, dispatch) = (props.client.clone(), predicted.dispatcher());
-        use_effect_with((props.study.clone(), props.is_whole), move |(study, is_whole)| {
+        use_effect_with((props.contexts.clone(), props.is_whole), move |(contexts, is_whole)| {
             dispatch.dispatch(Told::New);
-            let contexts = if *is_whole { &study.top_documents[..] } else { &[] };
+            let contexts = if *is_whole { &contexts[..] } else { &[] };
             for (at, context) in contexts.iter().enumerate() {
                 let dispatch = dispatch.clone();
                 let request =
@@ -66,12 +66,12 @@ pub fn Examples(props: &Props) -> Html {
             }
         });
     }
-    let most = props.study.max.unwrap_or(0.0).max(f32::MIN_POSITIVE);
+    let most = props.contexts.first().map_or(0.0, |first| first.value).max(f32::MIN_POSITIVE);
     let example = |(at, context): (usize, &ContextAnswer)| example(props, context, most, predicted.0.get(&at));
     html! {
         <>
             <h3>{ "Highest contexts, one a document" }</h3>
-            <ol class="corpus-examples">{ for props.study.top_documents.iter().enumerate().map(example) }</ol>
+            <ol class="corpus-examples">{ for props.contexts.iter().enumerate().map(example) }</ol>
         </>
     }
 }

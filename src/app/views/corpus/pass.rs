@@ -7,7 +7,7 @@ use yew::prelude::*;
 use crate::app::client::Client;
 use crate::app::corpora::{self, Told};
 use crate::app::state::is_cancelled;
-use crate::protocol::{CorpusAnswer, CorpusOptions, CorpusProgress, DataFile, Failure, ReaderTask, RequestId};
+use crate::protocol::{Bins, CorpusAnswer, CorpusOptions, CorpusProgress, DataFile, Failure, ReaderTask, RequestId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stage {
@@ -18,9 +18,18 @@ pub enum Stage {
     Done,
 }
 
+/// What was asked of a pass.
+#[derive(Clone, PartialEq)]
+struct Asked {
+    files: Vec<DataFile>,
+    options: CorpusOptions,
+    keep: bool,
+}
+
 #[derive(Default, Clone, PartialEq)]
 pub struct Heard {
     id: Option<RequestId>,
+    asked: Option<Rc<Asked>>,
     pub stage: Stage,
     pub progress: Option<CorpusProgress>,
     pub answer: Option<Rc<CorpusAnswer>>,
@@ -28,8 +37,10 @@ pub struct Heard {
 }
 
 /// What happened to a pass.
-pub enum Happened {
-    Started(RequestId, bool),
+pub(super) enum Happened {
+    Started(RequestId, Rc<Asked>, bool),
+    /// The same answer in other bins.
+    Binned(CorpusAnswer),
     Told(RequestId, Told<CorpusAnswer>),
     Dropped,
 }
@@ -40,10 +51,12 @@ impl Reducible for Heard {
     fn reduce(self: Rc<Self>, happened: Happened) -> Rc<Self> {
         let mut next = (*self).clone();
         match happened {
-            Happened::Started(id, resume) => {
+            Happened::Started(id, asked, resume) => {
                 let before = if resume { next.answer } else { None };
-                next = Heard { id: Some(id), stage: Stage::Working, answer: before, ..Heard::default() };
+                let asked = Some(asked);
+                next = Heard { id: Some(id), asked, stage: Stage::Working, answer: before, ..Heard::default() };
             }
+            Happened::Binned(answer) => next.answer = Some(Rc::new(answer)),
             Happened::Dropped => next = Heard::default(),
             // a pass that another has replaced
             Happened::Told(id, _) if Some(id) != self.id => return self,
@@ -62,7 +75,7 @@ impl Reducible for Heard {
 }
 
 /// What has been heard of the pass, and a way to start and stop it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Pass {
     client: Client,
     heard: UseReducerHandle<Heard>,
@@ -91,9 +104,37 @@ impl Pass {
             let (dispatch, number) = (dispatch.clone(), number.clone());
             move |told| dispatch.dispatch(Happened::Told(number.get(), told))
         };
+        let asked = Rc::new(Asked { files: files.clone(), options: options.clone(), keep });
         let id = corpora::ask(&self.client, &ReaderTask::Pass { files, options, resume, keep }, tell);
         number.set(id);
-        dispatch.dispatch(Happened::Started(id, resume));
+        dispatch.dispatch(Happened::Started(id, asked, resume));
+    }
+
+    /// Goes on with one that was paused.
+    pub fn go_on(&self) {
+        if let Some(asked) = &self.heard.asked {
+            self.start(asked.files.clone(), asked.options.clone(), true, asked.keep);
+        }
+    }
+
+    /// Shows the pairs in other bins; the reader has counted both.
+    pub fn bin(&self, bins: Bins) {
+        let dispatch = self.heard.dispatcher();
+        corpora::ask(&self.client, &ReaderTask::Bins(bins), move |told| {
+            if let Told::Done(answer) = told {
+                dispatch.dispatch(Happened::Binned(answer));
+            }
+        });
+    }
+
+    /// The bins that its answer is in.
+    pub fn bins(&self) -> Option<Bins> {
+        self.heard.asked.as_ref().map(|asked| asked.options.bins)
+    }
+
+    /// Has the reader forget what it keeps of a pass.
+    pub fn forget(&self) {
+        corpora::ask::<()>(&self.client, &ReaderTask::Forget, |_| ());
     }
 
     /// Stops it; the reader keeps what it has found, to go on from.
@@ -106,6 +147,8 @@ impl Pass {
     /// Stops it and shows nothing of it any more.
     pub fn discard(&self) {
         self.pause();
-        self.heard.dispatch(Happened::Dropped);
+        if self.heard.stage != Stage::Idle || self.heard.failure.is_some() {
+            self.heard.dispatch(Happened::Dropped);
+        }
     }
 }
