@@ -113,13 +113,16 @@ fn line(model: Option<&ModelInfo>) -> Html {
     }
 }
 
+/// What is done at an event, and whether another part of the page has taken it already.
+type OnDrag = Box<dyn Fn(&DragEvent, bool)>;
+
 /// Takes files dropped anywhere on the page; true while some are held over it.
 #[hook]
 fn use_drop(take: &Callback<Result<Source, Error>>) -> bool {
     let is_over = use_state_eq(|| false);
     let (setter, take) = (is_over.setter(), take.clone());
     use_effect_with((), move |()| {
-        let listen = |kind: &'static str, act: Box<dyn Fn(&DragEvent, bool)>| {
+        let listen = |kind: &'static str, act: OnDrag| {
             let window = web_sys::window()?;
             let options = EventListenerOptions::enable_prevent_default();
             Some(EventListener::new_with_options(&window, kind, options, move |event| {

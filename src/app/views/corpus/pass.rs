@@ -20,7 +20,7 @@ pub enum Stage {
 
 /// What was asked of a pass.
 #[derive(Clone, PartialEq)]
-struct Asked {
+pub struct Asked {
     files: Vec<DataFile>,
     options: CorpusOptions,
     keep: bool,
@@ -37,7 +37,7 @@ pub struct Heard {
 }
 
 /// What happened to a pass.
-pub(super) enum Happened {
+pub enum Happened {
     Started(RequestId, Rc<Asked>, bool),
     /// The same answer in other bins.
     Binned(CorpusAnswer),
