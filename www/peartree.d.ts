@@ -179,6 +179,8 @@ export interface CorpusProgress {
   share: number;
   tokensPerSecond: number;
   secondsLeft: number | null;
+  /** Whether enough is kept on this device to go on after a reload. */
+  isKept: boolean;
   /** Now and then: the figures so far. */
   answer: Corpus | null;
 }
@@ -346,16 +348,18 @@ export interface Peartree {
   /** Takes such a file; rejects with `bad_table` if it is damaged or another model's. */
   openTable(bytes: Uint8Array): Promise<object>;
   /**
-   * One pass over documents. `data`: `"demo"` or `"english"` (the site's own), an address on this site, `File`s, or an array of these:
-   * .txt (one document), .jsonl (with `text`), .json (a list of strings), .parquet (a column `text`), also .gz and .zst.
-   * `neurons`: `"31:892: an"`. `layers`: also every neuron of a layer, for `corpusNeuron`. Aborted, it goes on with `resume: true`.
+   * One pass over documents. `data`: `"demo"` or `"english"` (the site's own), the id of a data set on the hub
+   * (`"NeelNanda/pile-10k"`), an address on this site, `File`s, or an array of these: .txt (one document), .jsonl (with
+   * `text`), .json (a list of strings), .parquet (a column `text`), also .gz and .zst.
+   * `neurons`: `"31:892: an"`. `layers`: also every neuron of these, for `corpusNeuron`: a number, several, `"0-3,7"` or
+   * `"all"`. Aborted, or after a reload, it goes on with `resume: true`.
    */
   corpus(options: CallOptions<CorpusProgress> & {
-    data: string | File | (string | File)[]; neurons?: string[]; layers?: number | "all"; bins?: "floor" | "notebook"; top?: number;
-    pack?: boolean; share?: number; seed?: number; noBos?: boolean; resume?: boolean;
+    data: string | File | (string | File)[]; neurons?: string[]; layers?: number | number[] | string; bins?: "floor" | "notebook";
+    top?: number; pack?: boolean; share?: number; seed?: number; noBos?: boolean; resume?: boolean;
   }): Promise<Corpus>;
-  /** One neuron of the last pass, if its layer was watched. */
-  corpusNeuron(options: { layer: number; neuron: number }): Promise<CorpusNeuron>;
+  /** One neuron of the last pass, if its layer was watched; or of the folder that `peartree corpus --out` wrote, at an address. */
+  corpusNeuron(options: { layer: number; neuron: number; folder?: string }): Promise<CorpusNeuron>;
   info(): Promise<Info>;
   /** The comparison harness's tasks on the loaded model; ids only, nothing kept from one call to the next. */
   readonly bench: Bench;

@@ -1,8 +1,17 @@
 // Neurons on real text: from a script and on the page.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import test, { after, before } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { startDatasets } from "./dataset_server.mjs";
 import { launch, serveSite } from "./harness.mjs";
-import { visitPage } from "./visit.mjs";
+import { visitLink, visitPage } from "./visit.mjs";
+
+const run = promisify(execFile);
 
 let browser, site;
 before(async () => {
@@ -20,7 +29,7 @@ test("a script's corpus: counts, examples, one neuron, stopped and gone on with"
   const visit = await visitPage(browser, site);
   const found = await visit.page.evaluate(async ({ text }) => {
     const files = [new File([text], "texts.jsonl")];
-    const options = { data: files, neurons: ["1:220: an"], layers: 1, top: 5 };
+    const options = { data: files, neurons: ["1:220: an"], layers: [1], top: 5 };
     const whole = await peartree.corpus(options);
     const neuron = await peartree.corpusNeuron({ layer: 1, neuron: 220 });
     const again = await peartree.corpus({ ...options, bins: "notebook" });
@@ -55,35 +64,223 @@ test("a script's corpus: counts, examples, one neuron, stopped and gone on with"
   visit.assertClean();
 });
 
-test("the page reads a corpus, shows examples and makes one the prompt", async (t) => {
+test("the reader's program is fetched by those only who ask for a corpus", async () => {
+  const visit = await visitPage(browser, site);
+  const fetched = () => visit.requests.filter((url) => /\/reader-/.test(url)).length;
+  assert.equal(fetched(), 0);
+  await visit.page.evaluate(() => peartree.corpus({ data: "english", neurons: ["1:220: an"], share: 0.05 }));
+  assert.ok(fetched() > 0);
+  visit.assertClean();
+});
+
+const figure = (page) => page.locator("#corpus");
+const read = async (page) => {
+  await figure(page).getByRole("button", { name: "Read", exact: true }).click();
+  await isRead(page);
+};
+const isRead = (page) =>
+  page.waitForFunction(() => {
+    const corpus = document.querySelector("#corpus");
+    return !corpus.querySelector(".corpus-progress") && corpus.querySelector(".corpus-histogram rect");
+  });
+const summary = (page) => figure(page).locator(".corpus-summary").textContent();
+/** The list of texts, a kind of which is chosen. */
+const choose = (page, kind) => figure(page).getByLabel("Text", { exact: true }).selectOption(kind);
+
+test("the page reads a corpus, shows examples and makes one the prompt", async () => {
   const visit = await visitPage(browser, site);
   const { page } = visit;
-  const figure = page.locator("#corpus");
-  await figure.scrollIntoViewIfNeeded();
-  await figure.getByRole("button", { name: "Read", exact: true }).click();
-  await figure.locator(".corpus-examples li").first().waitFor();
-  await page.waitForFunction(() => document.querySelectorAll(".corpus-examples li").length === 20 && !document.querySelector(".corpus-progress"));
-  assert.match(await figure.locator(".corpus-summary").textContent(), /2,000 documents.*occurrences.*top predictions/);
-  assert.ok((await figure.locator(".corpus-curve circle").count()) > 5);
-  assert.ok((await figure.locator(".corpus-histogram rect").count()) > 5);
+  await figure(page).scrollIntoViewIfNeeded();
+  await read(page);
+  assert.equal(await figure(page).locator(".corpus-examples li").count(), 20);
+  assert.match(await summary(page), /2,000 documents.*above zero at.*occurs.*top prediction.*ROC curve/);
+  const dots = figure(page).locator(".corpus-curve circle");
+  const inFloor = await dots.count();
+  assert.ok(inFloor > 5);
   await page.waitForFunction(() => document.querySelector(".corpus-examples li p").textContent.includes("the model expects"));
-  const first = figure.locator(".corpus-examples li").first();
+  const first = figure(page).locator(".corpus-examples li").first();
   assert.equal(await first.locator(".peak").count(), 1);
-  await figure.getByRole("button", { name: "Measure the best pairs" }).click();
-  await figure.locator(".agreement-correlation").waitFor();
-  await page.waitForFunction(() => !document.querySelector(".agreement-state"));
-  assert.match(await figure.locator(".agreement-correlation").textContent(), /rank correlation/);
-  assert.equal(await figure.locator(".agreement .curve-line").count(), 5);
-  if (process.env.SHOTS) {
-    for (const [name, width, colorScheme] of [["desktop", 1280, "light"], ["phone", 390, "dark"]]) {
-      await page.setViewportSize({ width, height: 900 });
-      await page.emulateMedia({ colorScheme });
-      await page.waitForTimeout(300);
-      await figure.screenshot({ path: `${process.env.SHOTS}/corpus-${name}.png` });
-    }
-    await page.setViewportSize({ width: 1280, height: 900 });
-  }
+  // the same counts in the notebook's bins, without reading again
+  const table = () => figure(page).locator(".corpus-curve table").first().innerText();
+  await figure(page).getByText("Counts", { exact: true }).first().click();
+  const before = await table();
+  await figure(page).getByText("How it is read").click();
+  await figure(page).getByLabel("Bins").selectOption("1");
+  await page.waitForFunction((before) => document.querySelector("#corpus .corpus-curve table").innerText !== before, before);
+  // another neuron of the layer, likewise
+  await figure(page).getByLabel("Neuron", { exact: true }).fill("1:7");
+  await page.waitForFunction(() => document.querySelector("#corpus .corpus-summary")?.textContent.startsWith("L1 N7 "));
+  assert.equal(await figure(page).locator(".corpus-examples li").count(), 20);
+  assert.equal(await figure(page).locator(".corpus-curve").count(), 0, "a curve of another neuron stands beside it");
+  // and one of a layer that was not watched
+  await figure(page).getByLabel("Neuron", { exact: true }).fill("0:7");
+  await figure(page).locator("#corpus-neuron-failure").filter({ hasText: "not watched" }).waitFor();
+  await figure(page).getByLabel("Neuron", { exact: true }).fill("1:220");
   await first.locator(".context").click();
   await page.waitForFunction(() => document.querySelector("#prompt").value.length > 3);
+  visit.assertClean();
+});
+
+test("the best pairs are measured, the five best drawn, and all correlated with their scores", async () => {
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  await figure(page).scrollIntoViewIfNeeded();
+  await figure(page).getByRole("button", { name: "Measure the best pairs" }).click();
+  await figure(page).locator(".agreement-correlation").waitFor();
+  await page.waitForFunction(() => !document.querySelector(".agreement-state"));
+  assert.match(await figure(page).locator(".agreement-correlation").textContent(), /rank correlation.*95 % interval/);
+  assert.equal(await figure(page).locator(".agreement .curve-line").count(), 5);
+  assert.ok((await figure(page).locator(".corpus-scores circle").count()) > 10);
+  assert.equal(await figure(page).locator(".agreement tbody tr").count(), 50);
+  visit.assertClean();
+});
+
+test("a reading is paused, goes on after a reload, and comes to the end of one that wasn't", async () => {
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  await figure(page).scrollIntoViewIfNeeded();
+  await figure(page).getByText("How it is read").click();
+  await figure(page).getByLabel("Layers").fill("0-1");
+  await read(page);
+  const whole = await summary(page);
+  // paused as soon as something has been read
+  await page.evaluate(() => {
+    new MutationObserver((_, observer) => {
+      const corpus = document.querySelector("#corpus");
+      const pause = [...corpus.querySelectorAll("button")].find(({ textContent }) => textContent === "Pause");
+      if (pause && corpus.querySelector("progress")?.value > 0) {
+        observer.disconnect();
+        pause.click();
+      }
+    }).observe(document.querySelector("#corpus"), { subtree: true, childList: true, attributes: true });
+  });
+  await figure(page).getByRole("button", { name: "Read", exact: true }).click();
+  await figure(page).getByText(/Paused at/).waitFor();
+  assert.notEqual(await summary(page), whole);
+  await page.reload();
+  await page.waitForFunction(() => performance.getEntriesByName("first-prediction").length > 0);
+  await figure(page).locator(".corpus-kept", { hasText: /demo\.jsonl\.gz|demo-/ }).waitFor();
+  await figure(page).getByRole("button", { name: "Go on" }).click();
+  // what it goes on from has been counted: it doesn't begin at nothing
+  await isRead(page);
+  await page.waitForFunction((whole) => document.querySelector("#corpus .corpus-summary").textContent === whole, whole);
+  // at its end nothing is left to go on from
+  await page.reload();
+  await page.waitForFunction(() => performance.getEntriesByName("first-prediction").length > 0);
+  assert.equal(await figure(page).locator(".corpus-kept").count(), 0);
+  visit.assertClean();
+});
+
+test("files that are dropped onto the figure are read, and an unreadable one is named", async () => {
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  await figure(page).scrollIntoViewIfNeeded();
+  const drop = (name, text) =>
+    page.evaluate(([name, text]) => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([text], name));
+      const over = { bubbles: true, cancelable: true, dataTransfer };
+      document.querySelector("#corpus form").dispatchEvent(new DragEvent("dragover", over));
+      document.querySelector("#corpus form").dispatchEvent(new DragEvent("drop", over));
+    }, [name, text]);
+  await drop("texts.jsonl", lines(TEXTS));
+  await figure(page).getByText("texts.jsonl").first().waitFor();
+  await read(page);
+  assert.match(await summary(page), /in 60 documents/);
+  await drop("notes.txt", "I picked an apple.");
+  await figure(page).getByText("notes.txt").first().waitFor();
+  await read(page);
+  assert.match(await summary(page), /in 1 documents/);
+  await drop("broken.jsonl", "{");
+  await figure(page).getByText("broken.jsonl").first().waitFor();
+  await figure(page).getByRole("button", { name: "Read", exact: true }).click();
+  await figure(page).locator("#corpus-failure").filter({ hasText: "broken.jsonl" }).waitFor();
+  // the model that answers is still the demo: a drop of texts is no drop of a model
+  assert.equal((await page.evaluate(() => peartree.info())).model.name, "demo");
+  visit.assertClean();
+});
+
+const PARQUET = new URL("../fixtures/parquet/", import.meta.url);
+
+test("a data set on the hub is read by ranges, from the script and on the page", async () => {
+  const parts = await Promise.all(["plain", "snappy"].map((name) => readFile(new URL(`${name}.parquet`, PARQUET))));
+  const hub = await startDatasets({ "org/pears": parts });
+  const prepare = (page) => page.addInitScript((url) => {
+    new MutationObserver((_, observer) => {
+      if (!document.head || document.querySelector("meta[name=peartree-hub]")) return;
+      document.head.append(Object.assign(document.createElement("meta"), { name: "peartree-hub", content: url }));
+      observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });
+  }, hub.url);
+  const visit = await visitPage(browser, site, { prepare, origins: hub.origins });
+  const { page } = visit;
+  const ask = (data) => page.evaluate((data) => peartree.corpus({ data, neurons: ["1:220: an"] }).catch(({ code, message }) => ({ code, message })), data);
+  const found = await ask("org/pears");
+  assert.equal(found.documents, 600);
+  assert.ok(hub.ranges.length >= 2 && hub.ranges.every(([start, end, whole]) => end - start <= whole));
+  hub.set({ length: false });
+  assert.deepEqual(await ask("org/pears"), found, "a host that hides Content-Range is read otherwise");
+  await figure(page).scrollIntoViewIfNeeded();
+  await choose(page, "hub");
+  await figure(page).getByLabel("Its name").fill("org/pears");
+  await read(page);
+  assert.match(await summary(page), /in 600 documents/);
+  visit.assertClean();
+  const missing = await ask("org/plums");
+  assert.equal(missing.code, "not_there");
+  assert.match(missing.message, /org\/plums/);
+  await hub.close();
+});
+
+test("a folder that the command line has written is read neuron by neuron", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "peartree-folder-"));
+  const program = process.env.PEARTREE ?? fileURLToPath(new URL("../../target/debug/peartree", import.meta.url));
+  const data = path.join(folder, "texts.jsonl");
+  await writeFile(data, lines(TEXTS));
+  await run(program, ["corpus", "--data", data, "--neurons", "1:220: an", "--out", path.join(folder, "findings"), "--json"]);
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  const address = `${site.url}published/`;
+  const asked = [];
+  await page.context().route(`${address}**`, async (route) => {
+    const name = new URL(route.request().url()).pathname.split("/").pop();
+    const { range } = route.request().headers();
+    const body = await readFile(path.join(folder, "findings", name));
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range ?? "") ?? [];
+    asked.push([name, range]);
+    if (first === undefined) return route.fulfill({ body });
+    const headers = { "content-range": `bytes ${first}-${last}/${body.length}` };
+    await route.fulfill({ status: 206, headers, body: body.subarray(Number(first), Number(last) + 1) });
+  });
+  const [here, there] = await page.evaluate(async ({ text, folder }) => {
+    await peartree.corpus({ data: [new File([text], "texts.jsonl")], layers: "all" });
+    const neuron = { layer: 1, neuron: 220 };
+    return [await peartree.corpusNeuron(neuron), await peartree.corpusNeuron({ ...neuron, folder })];
+  }, { text: lines(TEXTS), folder: address });
+  assert.ok(Math.abs(here.mean - there.mean) < 1e-6 && Math.abs(here.max - there.max) < 1e-4);
+  assert.deepEqual(there.top_documents.map(({ document }) => document).sort(), here.top_documents.map(({ document }) => document).sort());
+  assert.deepEqual(asked.map(([name]) => name), ["corpus.json", "layer-01.bin"]);
+  assert.match(asked[1][1], /^bytes=\d+-\d+$/);
+  await figure(page).scrollIntoViewIfNeeded();
+  await choose(page, "folder");
+  await figure(page).getByLabel("Its address").fill(address);
+  await figure(page).locator(".corpus-examples li").first().waitFor();
+  assert.match(await summary(page), /in 60 documents.*of texts\.jsonl/);
+  assert.ok((await figure(page).locator(".corpus-curve circle").count()) > 1);
+  await figure(page).getByLabel("Neuron", { exact: true }).fill("0:3");
+  await page.waitForFunction(() => document.querySelector("#corpus .corpus-summary")?.textContent.startsWith("L0 N3 "));
+  visit.assertClean();
+  await rm(folder, { recursive: true });
+});
+
+test("a link brings the neuron, the token and the text", async () => {
+  const visit = await visitLink(browser, site, "v1&p=I+picked&c=&t=+an&u=+a&cn=1:7&ct=+an&data=english&percent=20&seed=4&view=corpus");
+  const { page } = visit;
+  assert.equal(await figure(page).getByLabel("Neuron", { exact: true }).inputValue(), "1:7");
+  assert.equal(await figure(page).getByLabel("Token", { exact: true }).inputValue(), " an");
+  assert.equal(await figure(page).getByLabel("Text", { exact: true }).inputValue(), "english");
+  await read(page);
+  await choose(page, "demo");
+  await page.waitForFunction(() => /data=demo/.test(location.hash) && /percent=20/.test(location.hash));
   visit.assertClean();
 });
