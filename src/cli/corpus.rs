@@ -102,7 +102,10 @@ pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> R
     };
     let before = match kept {
         Kept::Whole(findings) => return Ok(session.corpus_answer(&findings, options.bins)),
-        Kept::Part(findings) => Some(*findings),
+        Kept::Part(findings) => {
+            eprintln!("peartree: going on from {} tokens that were read before", findings.positions);
+            Some(*findings)
+        }
         Kept::Nothing => None,
     };
     let documents = Documents::new(sources.into_iter().map(|source| Rc::new(source) as Rc<dyn Source>));
