@@ -15,7 +15,7 @@ use crate::protocol::{
 
 /// Corpora that are part of the site: what they are called in addresses, and what people call them.
 pub const CORPORA: [(&str, &str); 2] =
-    [("demo", "the demo's grammar, held out"), ("english", "English: stories and speeches")];
+    [("demo", "the demo's grammar, held out"), ("english", "English: stories, speeches, countries")];
 
 /// A file of documents: a `File`, the name of a corpus of the site's, a data set's id on the hub, or an address on this
 /// origin.
