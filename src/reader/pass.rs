@@ -43,6 +43,7 @@ impl Desk {
         let bytes = names.iter().map(|(_, bytes)| bytes).sum::<u64>().max(1);
         let subject = Remote::new(call.clone(), &model.config);
         let plan = Plan::new(&subject, &options, names).await?;
+        fits(&plan)?;
         let before = if resume { self.before(&plan).await } else { None };
         let answer = |findings: &Findings| findings.answer(options.bins, &|id| model.text(id));
         let control = Pace { call: call.clone(), since: std::cell::Cell::new(Instant::now()) };
@@ -102,6 +103,25 @@ impl Desk {
             problem: format!("L{layer}N{neuron} was not watched in the last pass. Run corpus with its layer first."),
         })
     }
+}
+
+/// Bytes that one kept context takes, and one neuron without any.
+const CONTEXT_BYTES: usize = 330;
+const NEURON_BYTES: usize = 500;
+/// Of the 4 GiB that this program can have, what its findings may take.
+const MOST_BYTES: usize = 3 << 30;
+
+/// That what the plan asks for can be held here.
+fn fits(plan: &Plan) -> Result<()> {
+    let bytes = plan.layers.len() * plan.model.d_mlp * (plan.top * CONTEXT_BYTES + NEURON_BYTES);
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let problem = format!(
+        "would take {} GB here, and a page has 3: choose fewer layers or a smaller top, or use the command line.",
+        bytes >> 30
+    );
+    Err(Error::BadOption { option: "layers", problem })
 }
 
 /// Opens files; a data set on a hub is several.
