@@ -3,7 +3,7 @@
 //   node benches/corpus.mjs --site DIR [--model DIR] [--threads 1] [--layers all] [--seconds 20]
 //
 // Two models: the demo, and DIR's (config.json, model.safetensors, tokenizer.json), or else random weights of GPT-2 small's
-// blocks on the tests' small vocabulary. Documents are longer than the context, so that every row is one context; the pass
+// blocks on the tests' small vocabulary. Documents are a little longer than the context, so that every row is one context; the pass
 // watches whole layers and one pair of neuron and token. Both are timed from call to answer, three times in turn.
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -57,7 +57,7 @@ async function measure({ place, threads, layers, seconds }) {
   await forward(1);
   const batches = Math.max(4, Math.ceil((seconds * (await forward(2))) / rows / n_ctx));
   const words = ["I climbed up the pear tree", "and picked a pear.", "The lemon was ripe", "and the apple was not.", "We saw an old house."];
-  const text = (i) => Array.from({ length: n_ctx }, (_, at) => words[(i * 7 + at * at) % words.length]).join(" ");
+  const text = (i) => Array.from({ length: Math.ceil(n_ctx / 4) }, (_, at) => words[(i * 7 + at * at) % words.length]).join(" ");
   const lines = Array.from({ length: batches * rows }, (_, i) => JSON.stringify({ text: text(i) })).join("\n");
   const data = [new File([lines], "texts.jsonl")];
   const options = { data, neurons: [`1:${Math.min(220, d_mlp - 1)}: an`], layers };

@@ -213,6 +213,15 @@ fn seven_uneven_shards_in_any_order_are_one_run_bit_for_bit() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
+    /// Texts that are cut into words come to the very tokens of the whole.
+    #[test]
+    fn words_are_tokens_bounds(text in "([a-z]{0,6}|[ \\n\\t\u{a0}]{1,3}|['’é.,!<|>0-9]{1,3}|<\\|endoftext\\|>|'s|\u{2003}|日本){0,40}") {
+        let model = model();
+        let config = model.config.clone();
+        let tokenizer = peartree::model::Tokenizer::from_json(common::TOKENIZER, &config).unwrap();
+        prop_assert_eq!(tokenizer.encode_long(&text).unwrap(), tokenizer.encode(&text).unwrap());
+    }
+
     /// Any number of shards, any of them stopped and gone on with from its bytes.
     #[test]
     fn any_split_is_one_run(n in 1u64..12, stop in 0usize..6, order in any::<u64>(), take in 1usize..120, pack: bool) {

@@ -15,8 +15,8 @@ use std::io::{BufRead, BufReader};
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
-pub use pieces::Piece;
 use pieces::Pieces;
+pub use pieces::{Piece, cut};
 use source::SourceReader;
 pub use source::{Memory, Source};
 

@@ -37,7 +37,7 @@ impl Pieces {
             return None;
         }
         let (start, rest) = (self.at, &self.text[self.at..]);
-        let cut = if rest.len() > LONGEST_PIECE_BYTES { cut(rest) } else { None };
+        let cut = if rest.len() > LONGEST_PIECE_BYTES { piece_end(rest) } else { None };
         self.at += cut.unwrap_or(rest.len());
         self.is_done = cut.is_none();
         Some(Piece { text: self.text[start..self.at].to_owned(), starts: start == 0 })
@@ -45,11 +45,22 @@ impl Pieces {
 }
 
 /// Where the first piece of a text ends that is longer than the longest piece.
-fn cut(text: &str) -> Option<usize> {
+fn piece_end(text: &str) -> Option<usize> {
+    let any = |&at: &usize| text.is_char_boundary(at);
+    cut(&text[..floor(text, LONGEST_PIECE_BYTES)], PIECE_BYTES)
+        .or_else(|| (PIECE_BYTES..=LONGEST_PIECE_BYTES).rev().find(any))
+}
+
+/// The last bound of a character that is not after `at`.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// The first place from `from` bytes on where a text can be cut; none if it has no such place.
+pub fn cut(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let good = |&at: &usize| bytes[at].is_ascii_whitespace() && bytes[at - 1].is_ascii_graphic();
-    let any = |&at: &usize| text.is_char_boundary(at);
-    (PIECE_BYTES..LONGEST_PIECE_BYTES).find(good).or_else(|| (PIECE_BYTES..=LONGEST_PIECE_BYTES).rev().find(any))
+    (from.max(1)..bytes.len()).find(good)
 }
 
 /// A file of plain text: one document.
@@ -84,7 +95,7 @@ impl TextFile {
             }
             Err(_) => return Err("it is not UTF-8 text.".into()),
         };
-        let end = if text.len() > LONGEST_PIECE_BYTES { cut(text).unwrap_or(text.len()) } else { text.len() };
+        let end = if text.len() > LONGEST_PIECE_BYTES { piece_end(text).unwrap_or(text.len()) } else { text.len() };
         let piece = Piece { text: text[..end].to_owned(), starts: self.n_pieces == 0 };
         self.buffer.drain(..end);
         self.n_pieces += 1;

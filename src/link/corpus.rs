@@ -34,10 +34,11 @@ impl Part {
         if let Some((layer, neuron)) = self.neuron {
             say("cn", &format!("{layer}:{neuron}"));
         }
-        if let Some(token) = &self.token {
+        // what is too long for a link is as on a fresh page
+        if let Some(token) = self.token.as_ref().filter(|token| token.chars().count() <= MAX_TOKEN) {
             say("ct", token);
         }
-        if let Some(data) = &self.data {
+        if let Some(data) = self.data.as_ref().filter(|data| data.chars().count() <= MAX_DATA) {
             say("data", data);
         }
         if self.bins == Bins::Notebook {

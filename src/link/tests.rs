@@ -38,6 +38,15 @@ fn says_everything_there_is() {
             .map(|(text, on)| Switched { edit: text.parse().unwrap(), on })
             .collect(),
         congruence: congruence::Part { neuron: Some((2, 3)), ..Default::default() },
+        corpus: corpus::Part {
+            neuron: Some((31, 892)),
+            token: Some(" an".into()),
+            data: Some("hub:NeelNanda/pile-10k".into()),
+            bins: crate::protocol::Bins::Notebook,
+            pack: true,
+            percent: 12.5,
+            seed: 7,
+        },
     };
     let written = link.write().unwrap();
     assert!(written.contains("&e=31:892=0@all&off=2.h3=clean@last&"), "{written}");
@@ -173,6 +182,7 @@ fn a_link() -> impl Strategy<Value = Link> {
             edit_corrupted: flags[3],
             edits,
             congruence: congruence::Part::default(),
+            corpus: corpus::Part { neuron, pack: flags[3], ..Default::default() },
         },
     )
 }

@@ -7,6 +7,7 @@ pub mod load;
 pub mod safetensors;
 pub mod tokenizer;
 pub mod weights;
+mod words;
 
 pub use config::Config;
 pub use load::{Model, ModelLoader};

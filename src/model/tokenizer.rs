@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use super::words::Words;
 use crate::error::{Error, Result};
 
 /// The special token that GPT-2 puts between documents and that every prompt starts with.
@@ -11,6 +12,8 @@ pub const END_OF_TEXT: &str = "<|endoftext|>";
 /// GPT-2's byte-level BPE.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// None where a text's words are not its tokens' bounds.
+    words: Option<Words>,
 }
 
 impl Tokenizer {
@@ -30,13 +33,22 @@ impl Tokenizer {
                 config.vocab_size - 1
             )));
         }
-        Ok(Tokenizer { inner })
+        let words = Words::suit(&inner).then(Words::default);
+        Ok(Tokenizer { inner, words })
     }
 
     /// The text's ids, nothing added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(|e| Error::Tokenizer(format!("{e}.")))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The same of a long text, by the words met before.
+    pub fn encode_long(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.words {
+            Some(words) => words.ids(text, |word| self.encode(word)),
+            None => self.encode(text),
+        }
     }
 
     /// The ids' text; bytes that are no UTF-8 become U+FFFD.
@@ -110,7 +122,9 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::NoTokenizer`]; ids that the model lacks.
     pub fn piece_ids(&self, text: &str, bos: bool) -> Result<Vec<u32>> {
-        let ids = self.text_ids(text, bos)?;
+        let tokenizer = self.tokenizer.as_ref().ok_or(Error::NoTokenizer)?;
+        let mut ids: Vec<u32> = self.bos.filter(|_| bos).into_iter().collect();
+        ids.extend(tokenizer.encode_long(text)?);
         match ids.iter().find(|&&id| id as usize >= self.vocab_size) {
             Some(&id) => Err(Error::UnknownId { id, vocab: self.vocab_size }),
             None => Ok(ids),

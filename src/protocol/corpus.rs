@@ -135,7 +135,7 @@ pub struct StudyAnswer {
     pub top_documents: Vec<ContextAnswer>,
     /// Area under the ROC curve of the activation for "the token is the likeliest next one": the chance that it is
     /// higher at a position where that is so than at one where it isn't. Activations that agree in their first 15
-    /// binary places count as equal. Nothing where all positions are of one kind.
+    /// binary places (of more than 65,536 different ones, in fewer) count as equal. Nothing where all positions are of one kind.
     pub auc: Option<f64>,
 }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::examples::Passage;
 use super::plan::Plan;
 use super::subject::{Part as Text, Subject};
-use crate::documents::{Documents, Piece};
+use crate::documents::{Documents, Piece, cut};
 use crate::engine::Control;
 use crate::error::Result;
 
@@ -19,6 +19,8 @@ const GROUP_DOCUMENTS: u64 = 16;
 const GROUP_BYTES: usize = 1 << 16;
 /// Most tokens of a batch, unless a single row has more.
 const BATCH_TOKENS: usize = 512;
+/// Where documents are cut, so many bytes for each token of the context become tokens at first; nearly always they do.
+const HEAD_BYTES: usize = 8;
 
 /// What the model reads at once: a document, its beginning, or (packed) several documents' parts.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,6 +48,12 @@ pub struct Group {
 }
 
 impl Group {
+    /// The rows' tokens in batches, but for the first few.
+    pub fn prompts(&self, skip: usize) -> Vec<Vec<&[u32]>> {
+        let batches = self.batches().into_iter().skip(skip);
+        batches.map(|rows| rows.iter().map(|row| &row.tokens[..]).collect()).collect()
+    }
+
     /// The rows in batches.
     pub fn batches(&self) -> Vec<&[Row]> {
         let (mut batches, mut start, mut tokens) = (Vec::new(), 0, 0);
@@ -138,7 +146,8 @@ impl Groups {
                 group.documents += u64::from(piece.starts);
                 let is_cut = !plan.pack && self.placed == document && self.position >= self.n_ctx;
                 if !is_cut {
-                    texts.push(document, piece, !plan.no_bos);
+                    let head = if plan.pack { usize::MAX } else { HEAD_BYTES * self.n_ctx };
+                    texts.push(document, piece, !plan.no_bos, head);
                 }
             }
             if texts.bytes >= GROUP_BYTES {
@@ -156,7 +165,19 @@ impl Groups {
 
     /// Adds texts to the group's rows.
     async fn add(&mut self, group: &mut Group, plan: &Plan, subject: &impl Subject, texts: Texts) -> Result<()> {
-        let ids = if texts.parts.is_empty() { Vec::new() } else { subject.ids(&texts.parts).await? };
+        if texts.parts.is_empty() {
+            return Ok(());
+        }
+        let mut ids = subject.ids(&texts.parts).await?;
+        // the rest of what didn't fill its row
+        let short = |at: &usize| texts.tails[*at].is_some() && ids[*at].len() < self.n_ctx;
+        let short: Vec<usize> = (0..ids.len().min(texts.tails.len())).filter(short).collect();
+        if !short.is_empty() {
+            let tails = short.iter().filter_map(|&at| texts.tails[at].clone()).collect::<Vec<_>>();
+            for (&at, tail) in short.iter().zip(subject.ids(&tails).await?) {
+                ids[at].extend(tail);
+            }
+        }
         for ((part, document), ids) in texts.parts.iter().zip(texts.documents).zip(ids) {
             if part.starts {
                 (self.placed, self.position) = (document, 0);
@@ -196,14 +217,20 @@ struct Texts {
     parts: Vec<Text>,
     /// Each one's document.
     documents: Vec<u64>,
+    /// What was left off each one at first.
+    tails: Vec<Option<Text>>,
     bytes: usize,
 }
 
 impl Texts {
-    fn push(&mut self, document: u64, piece: Piece, has_bos: bool) {
+    /// Adds a piece, of which so many bytes will do.
+    fn push(&mut self, document: u64, piece: Piece, has_bos: bool, head: usize) {
         self.bytes += piece.text.len();
         self.documents.push(document);
-        self.parts.push(Text { bos: piece.starts && has_bos, starts: piece.starts, text: piece.text });
+        let mut text = piece.text;
+        let cut = cut(&text, head);
+        self.tails.push(cut.map(|at| Text { text: text.split_off(at), bos: false, starts: false }));
+        self.parts.push(Text { bos: piece.starts && has_bos, starts: piece.starts, text });
     }
 }
 

@@ -188,7 +188,8 @@ impl Counts {
 /// The histogram's bin of an activation.
 #[inline(always)]
 fn bin(x: f32) -> u32 {
-    let above = ((x.to_bits() >> PLACES) as i32 - FIRST as i32 + 3).clamp(2, BINS as i32 - 1) as u32;
+    // + 0 takes the sign off a zero
+    let above = (((x + 0.0).to_bits() >> PLACES) as i32 - FIRST as i32 + 3).clamp(2, BINS as i32 - 1) as u32;
     let below = u32::from(x >= -1.0 / 16.0);
     if x >= 0.0 { above } else { below }
 }

@@ -80,7 +80,11 @@ impl<S: Subject> Pass<S> {
         let wanted = |group: u64| group >= *before && shards.contains(group);
         let group = match ahead.take() {
             Some(group) => group?,
-            None => groups.next_group(subject, plan, wanted, control).await?,
+            None => {
+                let group = groups.next_group(subject, plan, wanted, control).await?;
+                group.iter().for_each(|group| subject.foresee(&group.prompts(findings.batches), watch));
+                group
+            }
         };
         let Some(group) = group else { return Ok(false) };
         control.breathe().await?;
@@ -88,8 +92,12 @@ impl<S: Subject> Pass<S> {
             return Ok(true);
         }
         // the next one is unpacked and becomes tokens while the model is busy with this one, if it is another worker's
-        let run = run(subject, findings, &group, watch, control);
-        let (ran, next) = join(run, groups.next_group(subject, plan, wanted, control)).await;
+        let next = async {
+            let next = groups.next_group(subject, plan, wanted, control).await;
+            next.iter().flatten().for_each(|group| subject.foresee(&group.prompts(0), watch));
+            next
+        };
+        let (ran, next) = join(run(subject, findings, &group, watch, control), next).await;
         *ahead = Some(next);
         ran?;
         end(findings, &group);

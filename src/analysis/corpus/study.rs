@@ -19,8 +19,10 @@ pub struct Pair {
 /// Positions where the token is not the likeliest next one, and those where it is.
 type Counts = [u64; 2];
 
-/// Binary places of an activation that the ROC curve leaves out.
+/// Binary places of an activation that the ROC curve leaves out from the beginning.
 const DROPPED: u32 = 8;
+/// Steps of the ROC curve, some megabytes: beyond, the activations are told apart less finely.
+const MOST_RANKS: usize = 1 << 16;
 /// Standard deviations on either side that hold 95 % of a normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -30,8 +32,8 @@ pub struct Study {
     pub pair: Pair,
     floor: BTreeMap<i32, Counts>,
     notebook: BTreeMap<i32, Counts>,
-    /// By the activation's first bits, in order of size.
-    ranks: BTreeMap<i32, Counts>,
+    /// By the activation's first bits.
+    ranks: Ranks,
     pub occurrences: u64,
     pub sum: Sum,
     group: f64,
@@ -46,7 +48,7 @@ impl Study {
             pair,
             floor: BTreeMap::new(),
             notebook: BTreeMap::new(),
-            ranks: BTreeMap::new(),
+            ranks: Ranks::default(),
             occurrences: 0,
             sum: Sum::default(),
             group: 0.0,
@@ -66,7 +68,7 @@ impl Study {
                 let is_top = usize::from(*likeliest == Some(self.pair.token));
                 self.floor.entry(floor_bin(activation)).or_default()[is_top] += 1;
                 self.notebook.entry(notebook_bin(activation)).or_default()[is_top] += 1;
-                self.ranks.entry(rank(activation)).or_default()[is_top] += 1;
+                self.ranks.add(rank(activation), is_top);
                 self.group += f64::from(activation);
                 if self.best.takes(activation, top) {
                     self.best.offer(passage.example(at, |at| activations[at]), top, false);
@@ -83,9 +85,8 @@ impl Study {
     }
 
     pub fn merge(&mut self, other: Study, top: usize) {
-        for (all, new) in
-            [(&mut self.floor, other.floor), (&mut self.notebook, other.notebook), (&mut self.ranks, other.ranks)]
-        {
+        self.ranks.merge(other.ranks);
+        for (all, new) in [(&mut self.floor, other.floor), (&mut self.notebook, other.notebook)] {
             for (bin, [not, is]) in new {
                 let counts = all.entry(bin).or_default();
                 counts[0] += not;
@@ -121,12 +122,64 @@ impl Study {
         counts.iter().map(answer).collect()
     }
 
+    /// Area under the ROC curve of the activation for "the token is on top".
+    pub fn auc(&self) -> Option<f64> {
+        self.ranks.auc()
+    }
+}
+
+/// Positions by activation, as finely as a bounded number of steps allows. How coarse the steps have become depends on
+/// what was added, not on the order: any division of it, merged, is the same to the bit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Ranks {
+    /// Binary places of a rank that are left out.
+    coarse: u32,
+    counts: BTreeMap<i32, Counts>,
+}
+
+impl Ranks {
+    fn add(&mut self, rank: i32, is_top: usize) {
+        self.counts.entry(rank >> self.coarse).or_default()[is_top] += 1;
+        self.bound();
+    }
+
+    /// Halves the number of steps for as long as there are too many.
+    fn bound(&mut self) {
+        while self.counts.len() > MOST_RANKS {
+            self.coarsen(self.coarse + 1);
+        }
+    }
+
+    fn coarsen(&mut self, coarse: u32) {
+        let more = coarse.saturating_sub(self.coarse);
+        if more == 0 {
+            return;
+        }
+        let mut counts = BTreeMap::<i32, Counts>::new();
+        for (&rank, &[not, is]) in &self.counts {
+            let step = counts.entry(rank >> more).or_default();
+            *step = [step[0] + not, step[1] + is];
+        }
+        (self.coarse, self.counts) = (coarse, counts);
+    }
+
+    fn merge(&mut self, mut other: Ranks) {
+        let coarse = self.coarse.max(other.coarse);
+        self.coarsen(coarse);
+        other.coarsen(coarse);
+        for (rank, [not, is]) in other.counts {
+            let step = self.counts.entry(rank).or_default();
+            *step = [step[0] + not, step[1] + is];
+        }
+        self.bound();
+    }
+
     /// Mann and Whitney's statistic: the share of pairs of a position where the token is on top and one where it isn't
     /// in which the first has the higher activation, equal ones counting half.
-    pub fn auc(&self) -> Option<f64> {
+    fn auc(&self) -> Option<f64> {
         // twice the pairs won: whole numbers, so that the order of adding makes no difference
         let (mut below, mut won, mut tops) = (0u128, 0u128, 0u128);
-        for &[not, is] in self.ranks.values() {
+        for &[not, is] in self.counts.values() {
             let (not, is) = (u128::from(not), u128::from(is));
             won += is * (2 * below + not);
             below += not;
@@ -193,6 +246,32 @@ mod tests {
         let values = [-3.0f32, -0.17, -1e-3, -1e-20, 0.0, 1e-20, 1e-3, 0.5, 0.501, 7.0];
         assert!(values.is_sorted_by(|&a, &b| rank(a) < rank(b)));
         assert_eq!(rank(-0.0), rank(0.0));
+    }
+
+    #[test]
+    fn ranks_are_bounded_whatever_the_order() {
+        let mut seed = 1u32;
+        let values: Vec<(f32, usize)> = (0..300_000)
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let x = f64::from(seed) / f64::from(u32::MAX);
+                ((x * x * 9.0 - 0.17) as f32, usize::from(seed.is_multiple_of(7)))
+            })
+            .collect();
+        let of = |values: &[(f32, usize)]| {
+            let mut ranks = Ranks::default();
+            values.iter().for_each(|&(value, is_top)| ranks.add(rank(value), is_top));
+            ranks
+        };
+        let whole = of(&values);
+        assert!(whole.coarse > 0 && whole.counts.len() <= MOST_RANKS, "{}", whole.counts.len());
+        let mut parts: Vec<Ranks> = values.chunks(70_001).map(of).collect();
+        for _ in 0..parts.len() {
+            parts.rotate_left(1);
+            let mut merged = Ranks::default();
+            parts.iter().for_each(|part| merged.merge(part.clone()));
+            assert!(merged == whole);
+        }
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn list(name: &'static str, id: &'static str, options: Html, on_choice: impl Fn(
             on_choice(select.value());
         }
     });
-    html! { <label class="field" for={id}>{ name }<select {id} {onchange}>{ options }</select></label> }
+    html! { <div class="field"><label for={id}>{ name }</label><select {id} {onchange}>{ options }</select></div> }
 }
 
 fn choice(
