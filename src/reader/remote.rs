@@ -100,16 +100,23 @@ impl Call {
 pub struct Remote<'a> {
     call: Rc<Call>,
     config: &'a Config,
-    /// Batches that the worker hasn't got yet, and how many it has.
+    /// Batches that the worker hasn't got yet.
     foreseen: RefCell<VecDeque<Message>>,
-    under_way: Cell<usize>,
+    /// The tokens of those that it has.
+    under_way: RefCell<VecDeque<Vec<u32>>>,
     /// One layer's activations.
     activations: RefCell<Vec<f32>>,
 }
 
 impl<'a> Remote<'a> {
     pub fn new(call: Rc<Call>, config: &'a Config) -> Self {
-        Remote { call, config, foreseen: RefCell::default(), under_way: Cell::new(0), activations: RefCell::default() }
+        Remote {
+            call,
+            config,
+            foreseen: RefCell::default(),
+            under_way: RefCell::default(),
+            activations: RefCell::default(),
+        }
     }
 
     fn message(&self, prompts: &[&[u32]], watch: &Watch) -> Message {
@@ -125,11 +132,12 @@ impl<'a> Remote<'a> {
 
     /// Keeps the worker busy.
     fn send(&self) {
-        while self.under_way.get() < UNDER_WAY
+        let mut under_way = self.under_way.borrow_mut();
+        while under_way.len() < UNDER_WAY
             && let Some(message) = self.foreseen.borrow_mut().pop_front()
         {
             post(&message.0);
-            self.under_way.set(self.under_way.get() + 1);
+            under_way.push_back(message.numbers(2));
         }
     }
 }
@@ -169,9 +177,15 @@ impl Subject for Remote<'_> {
         mut on_layer: impl FnMut(usize, &[f32]),
     ) -> Result<Vec<Option<u32>>> {
         control.breathe().await?;
-        if self.under_way.get() == 0 {
+        if self.under_way.borrow().is_empty() {
             self.foreseen.borrow_mut().push_front(self.message(prompts, watch));
             self.send();
+        }
+        // what comes is this batch's, and no other's
+        if self.under_way.borrow().front() != Some(&prompts.concat()) {
+            return Err(Error::Unsupported(
+                "Batches came in another order than was foreseen: this is a defect.".into(),
+            ));
         }
         loop {
             let message = self.call.looks.next().await?;
@@ -184,7 +198,7 @@ impl Subject for Remote<'_> {
                     on_layer(message.number(2) as usize, &activations);
                 }
                 from_worker::LOOKED => {
-                    self.under_way.set(self.under_way.get() - 1);
+                    self.under_way.borrow_mut().pop_front();
                     self.send();
                     return Ok(message.signed(2).iter().map(|&id| u32::try_from(id).ok()).collect());
                 }

@@ -12,6 +12,8 @@ import { launch, serveSite } from "./harness.mjs";
 import { visitLink, visitPage } from "./visit.mjs";
 
 const run = promisify(execFile);
+const PROGRAM = process.env.PEARTREE ?? fileURLToPath(new URL("../../target/debug/peartree", import.meta.url));
+const DEMO_TEXTS = fileURLToPath(new URL("../../www/corpora/demo.jsonl.gz", import.meta.url));
 
 let browser, site;
 before(async () => {
@@ -61,6 +63,28 @@ test("a script's corpus: counts, examples, one neuron, stopped and gone on with"
   assert.ok(found.told[0].tokensPerSecond > 0);
   assert.deepEqual(found.resumed, found.one, "a pass that was stopped came to another end");
   assert.equal(found.one.documents, 2000);
+  visit.assertClean();
+});
+
+test("the page counts what the command line counts", async () => {
+  const visit = await visitPage(browser, site);
+  const neurons = ["1:220: a", "2:7: an"];
+  const { stdout } = await run(PROGRAM, ["corpus", "--data", DEMO_TEXTS, "--neurons", ...neurons, "--json"], { maxBuffer: 1 << 26 });
+  const native = JSON.parse(stdout);
+  const here = await visit.page.evaluate((neurons) => peartree.corpus({ data: "demo", neurons }), neurons);
+  assert.deepEqual([here.documents, here.positions], [native.documents, native.positions]);
+  for (const [at, study] of here.studies.entries()) {
+    const other = native.studies[at];
+    assert.equal(study.occurrences, other.occurrences);
+    // sums in another order: an activation at a bin's edge, or two tokens all but equal, may fall on the other side
+    assert.ok(Math.abs(study.top_predictions - other.top_predictions) <= 3);
+    assert.ok(Math.abs(study.mean - other.mean) < 1e-5 && Math.abs(study.max - other.max) < 1e-4 && Math.abs(study.auc - other.auc) < 1e-4);
+    const differ = study.bins.reduce((sum, { count }, bin) => sum + Math.abs(count - other.bins[bin].count), 0);
+    assert.ok(differ <= 10, `${differ} positions in other bins`);
+    const places = ({ top_documents }) => new Set(top_documents.map(({ document, position }) => `${document}:${position}`));
+    const shared = [...places(study)].filter((place) => places(other).has(place)).length;
+    assert.ok(shared >= 18, `${shared} of 20 examples are the same`);
+  }
   visit.assertClean();
 });
 
@@ -234,10 +258,9 @@ test("a data set on the hub is read by ranges, from the script and on the page",
 
 test("a folder that the command line has written is read neuron by neuron", async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "peartree-folder-"));
-  const program = process.env.PEARTREE ?? fileURLToPath(new URL("../../target/debug/peartree", import.meta.url));
   const data = path.join(folder, "texts.jsonl");
   await writeFile(data, lines(TEXTS));
-  await run(program, ["corpus", "--data", data, "--neurons", "1:220: an", "--out", path.join(folder, "findings"), "--json"]);
+  await run(PROGRAM, ["corpus", "--data", data, "--neurons", "1:220: an", "--out", path.join(folder, "findings"), "--json"]);
   const visit = await visitPage(browser, site);
   const { page } = visit;
   const address = `${site.url}published/`;

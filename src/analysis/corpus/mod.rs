@@ -119,11 +119,9 @@ async fn run(
     watch: &Watch,
     control: &impl Control,
 ) -> Result<()> {
-    let batches = group.batches();
-    let left = &batches[findings.batches.min(batches.len())..];
-    let prompts: Vec<Vec<&[u32]>> = left.iter().map(|rows| rows.iter().map(|row| &row.tokens[..]).collect()).collect();
-    subject.foresee(&prompts, watch);
-    for (rows, prompts) in left.iter().zip(&prompts) {
+    let prompts = group.prompts(findings.batches);
+    let left = group.batches().into_iter().skip(findings.batches);
+    for (rows, prompts) in left.zip(&prompts) {
         look(subject, findings, (rows, prompts), watch, control).await?;
         findings.batches += 1;
     }
