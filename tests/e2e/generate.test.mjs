@@ -79,7 +79,7 @@ test("says what is wrong with a setting, beside it, and goes on working", async 
 });
 
 test("can be driven by keyboard alone", async () => {
-  await page.getByLabel("Seed").focus();
+  await page.getByLabel("Seed", { exact: true }).focus();
   await page.keyboard.press("Enter");
   await page.getByText("3 tokens written.").waitFor();
   assert.ok((await status().textContent()).includes("3 tokens"));

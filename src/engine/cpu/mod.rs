@@ -12,6 +12,7 @@ pub mod rows;
 mod values;
 mod watch;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::edit::Edit;
@@ -31,11 +32,12 @@ const LOGIT_BUDGET_BYTES: usize = 64 << 20;
 pub struct CpuEngine {
     config: Config,
     weights: Weights,
+    winners: RefCell<watch::Winners>,
 }
 
 impl CpuEngine {
     pub fn new(config: Config, weights: Weights) -> Self {
-        CpuEngine { config, weights }
+        CpuEngine { config, weights, winners: RefCell::default() }
     }
 
     /// How the matrices are held.

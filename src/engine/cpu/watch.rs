@@ -1,6 +1,6 @@
 //! Many prompts' neurons, watched in passing: what a corpus is read with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::kernels::matmul::{dot, linear_transposed};
 use super::matrix::matrix;
@@ -10,7 +10,7 @@ use crate::engine::site::{BlockSite, Site};
 use crate::engine::{Activation, Control, FinalNorm};
 use crate::error::Result;
 
-/// Tokens that a row's candidates are held against first: an eighth of the vocabulary, at most this many. A vocabulary
+/// Tokens that a row's candidates are held against before all of them are: an eighth of the vocabulary, at most this many. A vocabulary
 /// is in order of its merges, so the first ones are the commonest, and nearly every row prefers one of them to a
 /// candidate that isn't its likeliest token.
 const COMMON: usize = 1024;
@@ -48,39 +48,79 @@ impl CpuEngine {
         tokens.iter().try_for_each(|&id| check_rows(&self.config, &[&[id]], 1))?;
         let normed = self.final_norm(resid, FinalNorm::Own)?;
         let mut likeliest = vec![None; normed.len() / d_model];
-        for rows in self.undecided(&normed, tokens, control).await?.chunks(self.logit_rows()) {
+        let all: Vec<usize> = (0..likeliest.len()).collect();
+        // each set of rivals decides what it can; whatever they are, the answer is the same
+        let winners = self.winners.borrow().first();
+        let left = self.undecided((&normed, &all), tokens, &winners, control).await?;
+        let common: Vec<u32> = (0..(vocab / 8).min(COMMON) as u32).collect();
+        let left = self.undecided((&normed, &left), tokens, &common, control).await?;
+        for rows in left.chunks(self.logit_rows()) {
             control.breathe().await?;
-            let picked: Vec<f32> = rows.iter().flat_map(|&row| &normed[row * d_model..][..d_model]).copied().collect();
-            for (&row, logits) in rows.iter().zip(self.logits(&picked)?.chunks_exact(vocab)) {
-                likeliest[row] = Some(first_of_largest(logits)).filter(|id| tokens.contains(id));
+            for (&row, logits) in rows.iter().zip(self.logits(&picked(&normed, rows, d_model))?.chunks_exact(vocab)) {
+                let first = first_of_largest(logits);
+                self.winners.borrow_mut().add(first);
+                likeliest[row] = Some(first).filter(|id| tokens.contains(id));
             }
         }
         Ok(likeliest)
     }
 
-    /// The rows where one of `tokens` may be the likeliest: no common token is clearly above all of them.
-    async fn undecided(&self, normed: &[f32], tokens: &[u32], control: &impl Control) -> Result<Vec<usize>> {
-        let (d_model, common) = (self.config.d_model, (self.config.vocab_size / 8).min(COMMON));
+    /// Those of some rows where one of `tokens` may be the likeliest: no rival is clearly above all of them.
+    async fn undecided(
+        &self,
+        (normed, rows): (&[f32], &[usize]),
+        tokens: &[u32],
+        rivals: &[u32],
+        control: &impl Control,
+    ) -> Result<Vec<usize>> {
+        if rivals.is_empty() {
+            return Ok(rows.to_vec());
+        }
+        let d_model = self.config.d_model;
         let wte = matrix(&self.weights.wte)?;
         // widened once: a hundredth of the vocabulary
         let candidates: Vec<Vec<f32>> = tokens.iter().map(|&id| wte.row(id as usize)).collect();
-        let first: Vec<f32> = (0..common).flat_map(|id| wte.row(id)).collect();
+        let theirs: Vec<f32> = rivals.iter().flat_map(|&id| wte.row(id as usize)).collect();
         let mut undecided = Vec::new();
-        let n_rows = self.logit_rows();
-        for (piece, rows) in normed.chunks(n_rows * d_model).enumerate() {
+        for rows in rows.chunks(self.logit_rows()) {
             control.breathe().await?;
-            let mut logits = vec![0.0; rows.len() / d_model * common];
-            linear_transposed(rows, &first, d_model, &mut logits);
-            for (at, row) in rows.chunks_exact(d_model).enumerate() {
-                let logits = &logits[at * common..(at + 1) * common];
+            let normed = picked(normed, rows, d_model);
+            let mut logits = vec![0.0; rows.len() * rivals.len()];
+            linear_transposed(&normed, &theirs, d_model, &mut logits);
+            let each = rows.iter().zip(normed.chunks_exact(d_model)).zip(logits.chunks_exact(rivals.len()));
+            for ((&at, row), logits) in each {
                 let best = candidates.iter().map(|token| dot(row, token)).fold(f32::NEG_INFINITY, f32::max);
                 let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 if most <= best + DOUBT * (1.0 + best.abs()) {
-                    undecided.push(piece * n_rows + at);
+                    undecided.push(at);
                 }
             }
         }
         Ok(undecided)
+    }
+}
+
+fn picked(normed: &[f32], rows: &[usize], d_model: usize) -> Vec<f32> {
+    rows.iter().flat_map(|&row| &normed[row * d_model..][..d_model]).copied().collect()
+}
+
+/// The tokens that have been the likeliest of rows which only all logits could decide: good rivals for the next ones.
+#[derive(Default)]
+pub(super) struct Winners(HashMap<u32, u32>);
+
+/// So many of them are tried first.
+const RIVALS: usize = 48;
+
+impl Winners {
+    fn add(&mut self, id: u32) {
+        *self.0.entry(id).or_default() += 1;
+    }
+
+    /// The most frequent ones.
+    fn first(&self) -> Vec<u32> {
+        let mut ids: Vec<(u32, u32)> = self.0.iter().map(|(&id, &count)| (count, id)).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.into_iter().take(RIVALS).map(|(_, id)| id).collect()
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Line {
 pub struct Props {
     pub label: AttrValue,
     pub lines: Vec<Line>,
+    /// What else the caption says.
+    #[prop_or_default]
+    pub note: AttrValue,
     /// Whether each bin's two counts are written under it.
     pub has_counts: bool,
 }
@@ -77,7 +80,7 @@ pub fn Curve(props: &Props) -> Html {
     };
     html! {
         <figure class="chart corpus-curve" ref={node}>
-            <figcaption>{ "Share that is the top prediction, with its 95 % band, by activation" }</figcaption>
+            <figcaption>{ "Share that is the top prediction, with its 95 % band, by activation" }{ props.note.clone() }</figcaption>
             <svg width={width.to_string()} height={HEIGHT.to_string()} viewBox={format!("0 0 {width} {HEIGHT}")} role="img" aria-label={props.label.clone()}>
                 { for [0.0, 0.25, 0.5, 0.75, 1.0].map(|mark: f64| html! {
                     <g class="grid"><line x1={LEFT.to_string()} x2={(width - RIGHT).to_string()} y1={y.at(mark).to_string()} y2={y.at(mark).to_string()} />

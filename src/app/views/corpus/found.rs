@@ -114,7 +114,7 @@ pub fn Found(props: &Props) -> Html {
         <div class="corpus-charts">
             if let Some(study) = study {
                 <Curve label={format!("Share of positions at which {:?} is the likeliest next token, by activation", study.token)}
-                    lines={vec![Line { name: name(study), bins: study.bins.clone() }]} has_counts={true} />
+                    lines={vec![Line { name: name(study), bins: study.bins.clone() }]} has_counts={true} note={counts(study)} />
             }
             if let Some(found) = &found {
                 <Histogram bins={found.histogram.clone()} />
@@ -127,6 +127,12 @@ pub fn Found(props: &Props) -> Html {
     }
 }
 
+/// The two counts that the curve is made of.
+fn counts(study: &StudyAnswer) -> String {
+    let (occurs, predicted) = (whole(study.occurrences), whole(study.top_predictions));
+    format!(": {:?} occurs {occurs} times, and is the top prediction {predicted} times", study.token)
+}
+
 /// The figures of one neuron and one token, in a sentence each.
 fn facts(study: Option<&StudyAnswer>, found: Option<&NeuronAnswer>) -> String {
     let mut said = String::new();
@@ -136,10 +142,8 @@ fn facts(study: Option<&StudyAnswer>, found: Option<&NeuronAnswer>) -> String {
             &format!("Mean {:.3}, maximum {:.3}, above zero at {fires:.1} %. ", found.mean, found.max.unwrap_or(0.0));
     }
     if let Some(study) = study {
-        let (occurs, predicted) = (whole(study.occurrences), whole(study.top_predictions));
-        said += &format!("{:?} occurs {occurs} times and is the top prediction {predicted} times", study.token);
-        said += &study.auc.map_or(String::new(), |auc| format!("; area under the ROC curve {auc:.4}"));
-        said += ".";
+        said +=
+            &study.auc.map_or(String::new(), |auc| format!("Area under the ROC curve for {:?} {auc:.4}.", study.token));
     }
     said
 }

@@ -4,7 +4,7 @@ use yew::prelude::*;
 
 use super::curve::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP};
 use crate::app::charts::scale::{Scale, ticks};
-use crate::app::format::{rough, whole};
+use crate::app::format::whole;
 use crate::app::widgets::width::use_room;
 use crate::protocol::HistogramBin;
 
@@ -42,7 +42,7 @@ pub fn Histogram(props: &Props) -> Html {
             <svg width={width.to_string()} height={HEIGHT.to_string()} viewBox={format!("0 0 {width} {HEIGHT}")} role="img" aria-label="Histogram of the neuron's activation">
                 { for (0..=powers as u32).map(|power| html! {
                     <g class="grid"><line x1={LEFT.to_string()} x2={(width - RIGHT).to_string()} y1={y.at(power.into()).to_string()} y2={y.at(power.into()).to_string()} />
-                    <text class="end" x={(LEFT - 6.0).to_string()} y={(y.at(power.into()) + 4.0).to_string()}>{ rough(10u64.pow(power)) }</text></g>
+                    <text class="end" x={(LEFT - 6.0).to_string()} y={(y.at(power.into()) + 4.0).to_string()}>{ power_of_ten(power) }</text></g>
                 }) }
                 { for marks.values.iter().filter(|&&mark| mark >= LOWEST && mark <= high).map(|&mark| html! {
                     <text class="middle" x={x.at(mark).to_string()} y={(HEIGHT - BOTTOM + 18.0).to_string()}>{ format!("{mark:.0$}", marks.decimals) }</text>
@@ -50,5 +50,15 @@ pub fn Histogram(props: &Props) -> Html {
                 <g class="bars">{ for props.bins.iter().filter(|bin| bin.count > 0).map(bar) }</g>
             </svg>
         </figure>
+    }
+}
+
+/// 1,000, but 10⁴.
+fn power_of_ten(power: u32) -> String {
+    const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    match power {
+        0..=3 => whole(10u64.pow(power)),
+        4..=9 => format!("10{}", SUPERSCRIPTS[power as usize]),
+        _ => format!("10¹{}", SUPERSCRIPTS[power as usize % 10]),
     }
 }
