@@ -247,6 +247,7 @@ test("a data set on the hub is read by ranges, from the script and on the page",
   await figure(page).scrollIntoViewIfNeeded();
   await choose(page, "hub");
   await figure(page).getByLabel("Its name").fill("org/pears");
+  await page.keyboard.press("Tab");
   await read(page);
   assert.match(await summary(page), /in 600 documents/);
   visit.assertClean();
@@ -287,6 +288,7 @@ test("a folder that the command line has written is read neuron by neuron", asyn
   await figure(page).scrollIntoViewIfNeeded();
   await choose(page, "folder");
   await figure(page).getByLabel("Its address").fill(address);
+  await page.keyboard.press("Tab");
   await figure(page).locator(".corpus-examples li").first().waitFor();
   assert.match(await summary(page), /in 60 documents.*of texts\.jsonl/);
   assert.ok((await figure(page).locator(".corpus-curve circle").count()) > 1);

@@ -113,6 +113,24 @@ fn text_box(
     }
 }
 
+/// A text that is taken once it is whole: each of them is asked for on a network.
+fn place_box(
+    name: &'static str,
+    id: &'static str,
+    text: &str,
+    placeholder: &'static str,
+    on_text: impl Fn(String) + 'static,
+) -> Html {
+    let onchange = Callback::from(move |event: DomEvent| {
+        if let Some(input) = event.target_dyn_into::<HtmlInputElement>() {
+            on_text(input.value().trim().to_owned());
+        }
+    });
+    html! {
+        <label class="field long" for={id}>{ name }<input {id} type="text" value={text.to_owned()} {placeholder} {onchange} autocomplete="off" spellcheck="false" /></label>
+    }
+}
+
 fn number(name: &'static str, id: &'static str, value: String, on_text: impl Fn(String) + 'static) -> Html {
     let onchange = Callback::from(move |event: DomEvent| {
         if let Some(input) = event.target_dyn_into::<HtmlInputElement>() {
@@ -165,15 +183,11 @@ fn place(props: &Props, set: impl Fn(String) + 'static) -> Html {
     match &props.source {
         Source::BuiltIn(_) => html! {},
         Source::Dataset(id) => {
-            text_box("Its name", "corpus-dataset", "long", id.clone().into(), "owner/name", move |text| {
-                set(Source::Dataset(text).write());
-            })
+            place_box("Its name", "corpus-dataset", id, "owner/name", move |text| set(Source::Dataset(text).write()))
         }
-        Source::Folder(address) => {
-            text_box("Its address", "corpus-folder", "long", address.clone().into(), "", move |text| {
-                set(Source::Folder(text).write());
-            })
-        }
+        Source::Folder(address) => place_box("Its address", "corpus-folder", address, "https://…", move |text| {
+            set(Source::Folder(text).write());
+        }),
         Source::Files => {
             let on_own = props.on_own.clone();
             let onchange = Callback::from(move |event: DomEvent| {

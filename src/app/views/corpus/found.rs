@@ -44,7 +44,13 @@ pub fn Found(props: &Props) -> Html {
     let summary = use_state(|| None::<Shared<FolderAnswer>>);
     let is_read = matches!(props.pass.stage, Stage::Done | Stage::Paused);
     let model = props.model.as_ref().map(|model| model.name.clone());
-    let source = props.folder.clone().map(Some).or_else(|| is_read.then_some(None)).filter(|_| model.is_some());
+    let source = match &props.folder {
+        // no address has been given yet
+        Some(folder) if folder.is_empty() => None,
+        Some(folder) => Some(Some(folder.clone())),
+        None => is_read.then_some(None),
+    };
+    let source = source.filter(|_| model.is_some());
     {
         let (client, said, summary) = (props.client.clone(), said.clone(), summary.clone());
         let positions = props.pass.answer.as_ref().map(|answer| answer.positions);

@@ -62,7 +62,7 @@ impl Source {
 
     /// A kind's first source.
     pub fn first(kind: &str, model: Option<&ModelInfo>) -> Source {
-        let folder = || model.and_then(|model| published(&model.name)).unwrap_or_else(|| "./corpus/".into());
+        let folder = || model.and_then(|model| published(&model.name)).unwrap_or_default();
         match kind {
             "files" => Source::Files,
             "hub" => Source::Dataset(FIRST_DATASET.into()),
