@@ -14,6 +14,8 @@ const PREFIX = `peartree ${new URL(SCOPE).pathname} `; // an origin may hold oth
 const CACHE = PREFIX + SITE.version;
 const HASHED = /[-/][0-9a-f]{12,16}[._/]/;
 const INDEX = ["", "index.html"];
+/** What reads texts, and the site's own texts: a first visit has no use for them, so they are kept once one of them is asked for. */
+const LATER = /^(reader-|corpora\/)/;
 const PATIENCE_MS = 3000;
 const WANTS = new URL(location).searchParams;
 
@@ -26,8 +28,11 @@ addEventListener("message", (event) => event.waitUntil(hear(event)));
 addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
-  if (request.method !== "GET" || !request.url.startsWith(SCOPE) || request.headers.has("range")) return;
+  if (request.method !== "GET" || !request.url.startsWith(SCOPE)) return;
   const path = (url.origin + url.pathname).slice(SCOPE.length);
+  // the reader, which asks for ranges, takes the whole as well
+  if (request.headers.has("range") && !LATER.test(path)) return;
+  if (HASHED.test(path) && LATER.test(path)) event.waitUntil(keepLater());
   if (request.mode !== "navigate") {
     if (HASHED.test(path)) event.respondWith(kept(request.url).then(async (found) => answer(found ?? (await fetch(request)))));
   } else if (url.searchParams.get("offline") === "off") {
@@ -40,7 +45,7 @@ addEventListener("fetch", (event) => {
 /** Keeps the whole version, or nothing of it: each file is what the build made, byte for byte, or the version fails. */
 async function install() {
   const unused = WANTS.has("threads") ? "worker-" : "threads-";
-  const names = Object.keys(SITE.files).filter((name) => !name.startsWith(unused));
+  const names = Object.keys(SITE.files).filter((name) => !name.startsWith(unused) && !LATER.test(name));
   const isNew = !(await caches.has(CACHE));
   const cache = await caches.open(CACHE);
   const get = async (name) => {
@@ -59,6 +64,17 @@ async function install() {
   } catch (error) {
     if (isNew) await caches.delete(CACHE);
     throw error;
+  }
+}
+
+/** Keeps what this version has for later, where the version itself is kept. */
+async function keepLater() {
+  for (const name of Object.keys(SITE.files).filter((name) => LATER.test(name))) {
+    const url = new URL(name, SCOPE).href;
+    if (!(await caches.has(CACHE)) || (await find(url, CACHE))) continue;
+    const options = { integrity: SITE.files[name], credentials: "same-origin", cache: "force-cache" };
+    const response = await fetch(url, options).catch(() => null); // next time, then
+    if (response?.ok && (await caches.has(CACHE))) await (await caches.open(CACHE)).put(url, response);
   }
 }
 

@@ -97,6 +97,30 @@ test("the reader's program is fetched by those only who ask for a corpus", async
   visit.assertClean();
 });
 
+test("once a text has been read, the site's own are read without a network", async () => {
+  const site = await serveSite();
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  // from the second visit on, the page is the service worker's
+  await page.getByText("it starts without a network too").waitFor();
+  await page.reload();
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null && performance.getEntriesByName("first-prediction").length > 0);
+  const ask = (data) => page.evaluate((data) => peartree.corpus({ data, neurons: ["1:220: an"], share: 0.1 }), data);
+  const found = await ask("demo");
+  const isKept = () => page.evaluate(async () => {
+    const caches_ = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
+    return caches_.flat().filter(({ url }) => /\/reader-|\/corpora\//.test(url)).length;
+  });
+  for (let i = 0; i < 100 && (await isKept()) < 5; i++) await page.waitForTimeout(100);
+  assert.equal(await isKept(), 5);
+  await site.close();
+  await page.reload();
+  await page.waitForFunction(() => performance.getEntriesByName("first-prediction").length > 0);
+  assert.deepEqual(await ask("demo"), found);
+  assert.ok((await ask("english")).documents > 3);
+  await visit.close();
+});
+
 const figure = (page) => page.locator("#corpus");
 const read = async (page) => {
   await figure(page).getByRole("button", { name: "Read", exact: true }).click();
@@ -117,7 +141,8 @@ test("the page reads a corpus, shows examples and makes one the prompt", async (
   await figure(page).scrollIntoViewIfNeeded();
   await read(page);
   assert.equal(await figure(page).locator(".corpus-examples li").count(), 20);
-  assert.match(await summary(page), /2,000 documents.*above zero at.*occurs.*top prediction.*ROC curve/);
+  assert.match(await summary(page), /2,000 documents.*above zero at.*ROC curve/);
+  assert.match(await figure(page).locator(".corpus-curve figcaption").textContent(), /occurs [\d,]+ times.*top prediction [\d,]+ times/);
   const dots = figure(page).locator(".corpus-curve circle");
   const inFloor = await dots.count();
   assert.ok(inFloor > 5);
