@@ -12,8 +12,8 @@ pub mod rows;
 mod values;
 mod watch;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use super::edit::Edit;
 use super::{Activation, BaseRun, Control, Direction, Engine, FinalNorm, Gradients, Resumed, Site, SiteSet, TopToken};
@@ -32,12 +32,12 @@ const LOGIT_BUDGET_BYTES: usize = 64 << 20;
 pub struct CpuEngine {
     config: Config,
     weights: Weights,
-    winners: RefCell<watch::Winners>,
+    winners: Mutex<watch::Winners>,
 }
 
 impl CpuEngine {
     pub fn new(config: Config, weights: Weights) -> Self {
-        CpuEngine { config, weights, winners: RefCell::default() }
+        CpuEngine { config, weights, winners: Mutex::default() }
     }
 
     /// How the matrices are held.

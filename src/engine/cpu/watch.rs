@@ -1,6 +1,7 @@
 //! Many prompts' neurons, watched in passing: what a corpus is read with.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{MutexGuard, PoisonError};
 
 use super::kernels::matmul::{dot, linear_transposed};
 use super::matrix::matrix;
@@ -50,7 +51,7 @@ impl CpuEngine {
         let mut likeliest = vec![None; normed.len() / d_model];
         let all: Vec<usize> = (0..likeliest.len()).collect();
         // each set of rivals decides what it can; whatever they are, the answer is the same
-        let winners = self.winners.borrow().first();
+        let winners = self.winners().first();
         let left = self.undecided((&normed, &all), tokens, &winners, control).await?;
         let common: Vec<u32> = (0..(vocab / 8).min(COMMON) as u32).collect();
         let left = self.undecided((&normed, &left), tokens, &common, control).await?;
@@ -58,11 +59,16 @@ impl CpuEngine {
             control.breathe().await?;
             for (&row, logits) in rows.iter().zip(self.logits(&picked(&normed, rows, d_model))?.chunks_exact(vocab)) {
                 let first = first_of_largest(logits);
-                self.winners.borrow_mut().add(first);
+                self.winners().add(first);
                 likeliest[row] = Some(first).filter(|id| tokens.contains(id));
             }
         }
         Ok(likeliest)
+    }
+
+    fn winners(&self) -> MutexGuard<'_, Winners> {
+        // counts are whole whoever broke down while holding them
+        self.winners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those of some rows where one of `tokens` may be the likeliest: no rival is clearly above all of them.
