@@ -13,6 +13,7 @@ use peartree::engine::{Control, CpuEngine, Engine, Site, Unhurried, complete};
 use peartree::error::{Error, Result};
 use peartree::protocol::{Bins, CorpusAnswer, CorpusOptions, LayersArgument, StudyAnswer};
 use peartree::session::Session;
+#[cfg(not(target_arch = "wasm32"))]
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::Value;
