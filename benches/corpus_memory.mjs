@@ -6,8 +6,7 @@
 //
 // Sizes are in MB of text. Those of --sizes are read with --share 0.001, so that reading is all there is to do; those of
 // --whole entirely, once with every neuron of every layer watched and once with a pair counted: some five minutes for
-// each 100 MB. (A pair's ROC curve counts activations by their first 24 bits: some 20 MB at 2 million tokens, 32 MB at 12
-// million.) It needs GNU time, twice the largest size on the disk, and zstd for the .zst files, left out without it.
+// each 100 MB. It needs GNU time, twice the largest size on the disk, and zstd for the .zst files, left out without it.
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -259,13 +259,10 @@ impl Call {
     fn new(options: Option<Object>) -> Self {
         // a copy: the caller's object stays as it is
         let options = Object::assign(&Object::new(), &options.unwrap_or_default());
-        let take = |name: &str| {
-            let value = Reflect::get(&options, &name.into()).unwrap_or(JsValue::UNDEFINED);
-            let _ = Reflect::delete_property(&options, &name.into());
-            value
-        };
-        let (on_progress, signal) = (take("onProgress"), take("signal"));
-        Call { options, on_progress: on_progress.dyn_into().ok(), signal: signal.dyn_into().ok() }
+        let mut call = Call { options, on_progress: None, signal: None };
+        call.on_progress = call.take("onProgress").dyn_into().ok();
+        call.signal = call.take("signal").dyn_into().ok();
+        call
     }
 
     fn read<O: DeserializeOwned + Serialize>(&self) -> Result<O, Failure> {
@@ -331,7 +328,8 @@ impl Call {
 
     fn corpus_neuron(&self) -> Result<Object, Failure> {
         let folder = self.take("folder");
-        let folder = if folder.is_undefined() { JsValue::NULL } else { folder_address(&folder)?.into() };
+        let address = || folder_address(&folder.as_string().unwrap_or_default());
+        let folder = if folder.is_undefined() { JsValue::NULL } else { address()?.into() };
         Ok(object(&[("options", (&self.options).into()), ("folder", folder)]))
     }
 

@@ -67,10 +67,10 @@ pub fn dropped_file(file: &File) -> Result<DataFile, Failure> {
 }
 
 /// The whole address of a published folder, with a slash at its end.
-pub fn folder_address(folder: &JsValue) -> Result<String, Failure> {
-    let text = folder.as_string().unwrap_or_default();
-    let url = here().and_then(|(_, page)| Url::new_with_base(text.trim(), &page).ok()).map(|url| url.href());
-    match url.filter(|url| !text.trim().is_empty() && url.starts_with("http")) {
+pub fn folder_address(folder: &str) -> Result<String, Failure> {
+    let folder = folder.trim();
+    let url = here().and_then(|(_, page)| Url::new_with_base(folder, &page).ok()).map(|url| url.href());
+    match url.filter(|url| !folder.is_empty() && url.starts_with("http")) {
         Some(url) => Ok(format!("{}/", url.trim_end_matches('/'))),
         None => Err(Failure::from(&Error::Unsupported("folder takes the address of a published folder.".into()))),
     }

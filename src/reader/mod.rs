@@ -31,12 +31,14 @@ use remote::Call;
 #[derive(Default)]
 struct Desk {
     calls: RefCell<HashMap<RequestId, Rc<Call>>>,
+    /// The model of the calls that come.
+    model: RefCell<Option<Rc<Model>>>,
     /// What the last pass has found.
     findings: RefCell<Option<Rc<Findings>>>,
     published: Published,
 }
 
-/// The model that a call is about.
+/// The model that a call is about, as the worker tells of it.
 struct Model {
     config: Config,
     /// Every token's text, by id.
@@ -44,6 +46,12 @@ struct Model {
 }
 
 impl Model {
+    /// None if the message doesn't hold one.
+    fn read(message: &Message) -> Option<Model> {
+        let texts = message.list(3).iter().map(|text| text.as_string().unwrap_or_default()).collect();
+        Some(Model { config: serde_json::from_str(&message.text(2)).ok()?, texts })
+    }
+
     fn text(&self, id: u32) -> String {
         self.texts.get(id as usize).cloned().unwrap_or_default()
     }
@@ -73,6 +81,7 @@ impl Desk {
     fn hear(self: &Rc<Self>, message: Message) {
         let id = message.call();
         match message.kind() {
+            from_worker::MODEL => drop(self.model.replace(Model::read(&message).map(Rc::new))),
             from_worker::ASK => {
                 let call = Rc::new(Call::new(id));
                 self.calls.borrow_mut().insert(id, call.clone());
@@ -103,9 +112,7 @@ impl Desk {
     async fn answer(&self, call: &Rc<Call>, message: &Message) -> Result<String> {
         let unread = |e: serde_json::Error| Error::BadOption { option: "corpus", problem: format!("can't be: {e}.") };
         let task: ReaderTask = serde_json::from_str(&message.text(2)).map_err(unread)?;
-        let config: Config = serde_json::from_str(&message.text(3)).map_err(unread)?;
-        let texts = message.list(4).iter().map(|text| text.as_string().unwrap_or_default()).collect();
-        let model = Model { config, texts };
+        let model = self.model.borrow().clone().ok_or(Error::NoModel)?;
         let answer = match task {
             ReaderTask::Pass { files, options, resume, keep } => {
                 let what = PassTask { files, options, resume, keep };

@@ -29,7 +29,7 @@ pub mod from_reader {
 
 /// From the worker.
 pub mod from_worker {
-    /// `[kind, call, task, config, texts of the tokens]`
+    /// `[kind, call, task]`
     pub const ASK: u32 = 0;
     /// `[kind, call]`
     pub const CANCEL: u32 = 1;
@@ -43,6 +43,8 @@ pub mod from_worker {
     pub const LOOKED: u32 = 5;
     /// `[kind, call, code, message]`: its other end.
     pub const NOT_LOOKED: u32 = 6;
+    /// `[kind, call, config, texts of the tokens]`: the model of the calls from this one on.
+    pub const MODEL: u32 = 7;
 }
 
 /// A message, to be read from the front. What is missing or of another type reads as empty: both sides are one

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
@@ -26,6 +26,8 @@ pub struct Reading(Rc<Desk>);
 struct Desk {
     reader: RefCell<Option<Reader>>,
     callers: RefCell<HashMap<RequestId, Caller>>,
+    /// The model that the reader was told of last.
+    told: RefCell<Weak<Session>>,
 }
 
 struct Reader {
@@ -59,9 +61,8 @@ impl Reading {
         desk.start(&call.program)?;
         let (inbox, messages) = unbounded();
         desk.callers.borrow_mut().insert(id, Caller { session: session.clone(), inbox });
-        let config = serde_json::to_string(&session.info().config).unwrap_or_default();
-        let texts: Array = session.token_texts().into_iter().map(JsValue::from).collect();
-        desk.post(Message::new(from_worker::ASK, id, &[(&call.task).into(), config.into(), texts.into()]), None);
+        desk.tell_model(id, &session);
+        desk.post(Message::new(from_worker::ASK, id, &[(&call.task).into()]), None);
         let answer = desk.serve(id, messages, &session, control, on_event).await;
         desk.callers.borrow_mut().remove(&id);
         answer.map(Answer::Read)
@@ -94,6 +95,18 @@ impl Desk {
         worker.set_onerror(Some(fails.as_ref().unchecked_ref()));
         self.reader.replace(Some(Reader { worker, early: Some(Vec::new()), _handlers: [hears, fails] }));
         Ok(())
+    }
+
+    /// Tells the reader of the model, unless it knows: a vocabulary's texts are tens of thousands.
+    fn tell_model(&self, id: RequestId, session: &Rc<Session>) {
+        let told = self.told.replace(Rc::downgrade(session));
+        if told.upgrade().is_some_and(|told| Rc::ptr_eq(&told, session)) {
+            return;
+        }
+        // numbers and words can always be written
+        let config = serde_json::to_string(&session.info().config).unwrap_or_default();
+        let texts: Array = session.token_texts().into_iter().map(JsValue::from).collect();
+        self.post(Message::new(from_worker::MODEL, id, &[config.into(), texts.into()]), None);
     }
 
     fn post(&self, message: Message, hand_over: Option<&Array>) {
@@ -134,6 +147,7 @@ impl Desk {
     /// The reader's program could not be had, or broke down: whoever waits is told, and the next one starts another.
     fn lose(&self) {
         self.callers.borrow_mut().clear();
+        self.told.take();
         // not dropped here, while its own handler runs
         if let Some(reader) = self.reader.take() {
             reader.worker.terminate();

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { startDatasets } from "./dataset_server.mjs";
 import { launch, serveSite } from "./harness.mjs";
-import { visitLink, visitPage } from "./visit.mjs";
+import { namesHub, visitLink, visitPage } from "./visit.mjs";
 
 const run = promisify(execFile);
 const PROGRAM = process.env.PEARTREE ?? fileURLToPath(new URL("../../target/debug/peartree", import.meta.url));
@@ -254,13 +254,7 @@ const PARQUET = new URL("../fixtures/parquet/", import.meta.url);
 test("a data set on the hub is read by ranges, from the script and on the page", async () => {
   const parts = await Promise.all(["plain", "snappy"].map((name) => readFile(new URL(`${name}.parquet`, PARQUET))));
   const hub = await startDatasets({ "org/pears": parts });
-  const prepare = (page) => page.addInitScript((url) => {
-    new MutationObserver((_, observer) => {
-      if (!document.head || document.querySelector("meta[name=peartree-hub]")) return;
-      document.head.append(Object.assign(document.createElement("meta"), { name: "peartree-hub", content: url }));
-      observer.disconnect();
-    }).observe(document, { childList: true, subtree: true });
-  }, hub.url);
+  const prepare = namesHub(hub.url);
   const visit = await visitPage(browser, site, { prepare, origins: hub.origins });
   const { page } = visit;
   const ask = (data) => page.evaluate((data) => peartree.corpus({ data, neurons: ["1:220: an"] }).catch(({ code, message }) => ({ code, message })), data);

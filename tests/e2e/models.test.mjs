@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { launch, serveSite } from "./harness.mjs";
 import { startHub } from "./hub_server.mjs";
 import { largerModel } from "./larger_model.mjs";
-import { look, predictions, prompt, settled, visitLink, visitPage } from "./visit.mjs";
+import { look, namesHub, predictions, prompt, settled, visitLink, visitPage } from "./visit.mjs";
 
 const SMALL = "openai-community/gpt2";
 const LARGE = "someone/fine-tune";
@@ -208,14 +208,7 @@ test("a folder of another site", async () => {
 test("a link to a hub's model offers it, with what it takes, and fetches nothing by itself", async () => {
   hub.reset();
   // the page's maker may name another hub in its head
-  const prepare = (page) =>
-    page.addInitScript((url) => {
-      new MutationObserver((_, observer) => {
-        if (!document.head || document.querySelector("meta[name=peartree-hub]")) return;
-        document.head.append(Object.assign(document.createElement("meta"), { name: "peartree-hub", content: url }));
-        observer.disconnect();
-      }).observe(document, { childList: true, subtree: true });
-    }, hub.url);
+  const prepare = namesHub(hub.url);
   const visit = await visitLink(browser, site, `v1&m=${SMALL}@${hub.commit}&layer=1`, { prepare });
   const { page } = visit;
   assert.deepEqual(hub.asked, []);

@@ -24,6 +24,16 @@ export async function visitLink(browser, site, fragment, options) {
   return visitPage(browser, { ...site, url: `${site.url}#${fragment}` }, options);
 }
 
+/** For a visit's `prepare`: the page's maker names a hub in its head. */
+export const namesHub = (url) => (page) =>
+  page.addInitScript((url) => {
+    new MutationObserver((_, observer) => {
+      if (!document.head || document.querySelector("meta[name=peartree-hub]")) return;
+      document.head.append(Object.assign(document.createElement("meta"), { name: "peartree-hub", content: url }));
+      observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });
+  }, url);
+
 /** Scrolls to a figure, which is worked out only where it can be seen, and waits for it. */
 export async function look(page, id) {
   await page.evaluate((id) => document.getElementById(id).scrollIntoView(), id);

@@ -164,7 +164,7 @@ impl Groups {
     }
 
     /// Adds texts to the group's rows.
-    async fn add(&mut self, group: &mut Group, plan: &Plan, subject: &impl Subject, texts: Texts) -> Result<()> {
+    async fn add(&mut self, group: &mut Group, plan: &Plan, subject: &impl Subject, mut texts: Texts) -> Result<()> {
         if texts.parts.is_empty() {
             return Ok(());
         }
@@ -173,7 +173,7 @@ impl Groups {
         let short = |at: &usize| texts.tails[*at].is_some() && ids[*at].len() < self.n_ctx;
         let short: Vec<usize> = (0..ids.len().min(texts.tails.len())).filter(short).collect();
         if !short.is_empty() {
-            let tails = short.iter().filter_map(|&at| texts.tails[at].clone()).collect::<Vec<_>>();
+            let tails = short.iter().filter_map(|&at| texts.tails[at].take()).collect::<Vec<_>>();
             for (&at, tail) in short.iter().zip(subject.ids(&tails).await?) {
                 ids[at].extend(tail);
             }

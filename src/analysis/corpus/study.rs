@@ -19,6 +19,12 @@ pub struct Pair {
 /// Positions where the token is not the likeliest next one, and those where it is.
 type Counts = [u64; 2];
 
+/// Adds some counts to those of a bin.
+fn count(all: &mut BTreeMap<i32, Counts>, bin: i32, [not, is]: Counts) {
+    let counts = all.entry(bin).or_default();
+    *counts = [counts[0] + not, counts[1] + is];
+}
+
 /// Binary places of an activation that the ROC curve leaves out from the beginning.
 const DROPPED: u32 = 8;
 /// Steps of the ROC curve, some megabytes: beyond, the activations are told apart less finely.
@@ -87,11 +93,7 @@ impl Study {
     pub fn merge(&mut self, other: Study, top: usize) {
         self.ranks.merge(other.ranks);
         for (all, new) in [(&mut self.floor, other.floor), (&mut self.notebook, other.notebook)] {
-            for (bin, [not, is]) in new {
-                let counts = all.entry(bin).or_default();
-                counts[0] += not;
-                counts[1] += is;
-            }
+            new.into_iter().for_each(|(bin, counts)| count(all, bin, counts));
         }
         self.occurrences += other.occurrences;
         self.sum += other.sum;
@@ -156,10 +158,7 @@ impl Ranks {
             return;
         }
         let mut counts = BTreeMap::<i32, Counts>::new();
-        for (&rank, &[not, is]) in &self.counts {
-            let step = counts.entry(rank >> more).or_default();
-            *step = [step[0] + not, step[1] + is];
-        }
+        self.counts.iter().for_each(|(&rank, &new)| count(&mut counts, rank >> more, new));
         (self.coarse, self.counts) = (coarse, counts);
     }
 
@@ -167,10 +166,7 @@ impl Ranks {
         let coarse = self.coarse.max(other.coarse);
         self.coarsen(coarse);
         other.coarsen(coarse);
-        for (rank, [not, is]) in other.counts {
-            let step = self.counts.entry(rank).or_default();
-            *step = [step[0] + not, step[1] + is];
-        }
+        other.counts.into_iter().for_each(|(rank, new)| count(&mut self.counts, rank, new));
         self.bound();
     }
 

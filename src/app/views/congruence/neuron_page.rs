@@ -2,7 +2,6 @@
 
 use yew::prelude::*;
 
-use super::super::corpus::to_corpus;
 use super::{Common, conventions, suggest_tokens, to_token, to_weights};
 use crate::app::charts::histogram::Histogram;
 use crate::app::charts::scatter::{Points, Scatter};
@@ -11,6 +10,7 @@ use crate::app::congruence::vocabulary::Vocabulary;
 use crate::app::congruence::{name, said, typed_neuron};
 use crate::app::format::{number, signed};
 use crate::app::state::{Action, Shared, WeightsChange};
+use crate::app::views::corpus::to_corpus;
 use crate::app::views::neuron_card::tries;
 use crate::app::views::neurons::Neuron;
 use crate::app::widgets::complete::{Complete, Suggestion};

@@ -1,6 +1,5 @@
 //! What has been found of one neuron: by the last pass, or in a published folder.
 
-use wasm_bindgen::JsValue;
 use yew::prelude::*;
 
 use super::curve::{Curve, Line, name};
@@ -58,7 +57,7 @@ pub fn Found(props: &Props) -> Html {
             said.set(Said::Nothing);
             summary.set(None);
             let Some(folder) = source else { return };
-            let folder = match folder.as_ref().map(|folder| folder_address(&JsValue::from_str(folder))).transpose() {
+            let folder = match folder.as_ref().map(|folder| folder_address(folder)).transpose() {
                 Ok(folder) => folder,
                 Err(failure) => return said.set(Said::Failed(failure)),
             };
@@ -79,8 +78,9 @@ pub fn Found(props: &Props) -> Html {
     }
     {
         let pass = props.pass.clone();
-        use_effect_with((props.bins, is_read), move |(bins, is_read)| {
-            if *is_read && pass.bins().is_some() {
+        use_effect_with((props.bins, props.pass.stage), move |(bins, stage)| {
+            // a pass that is paused has answered nothing yet
+            if *stage == Stage::Paused || *stage == Stage::Done && pass.bins != *bins {
                 pass.bin(*bins);
             }
         });

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use web_sys::Storage;
 
 use crate::app::state::Corpus;
-use crate::protocol::{Bins, CorpusOptions, DataFile};
+use crate::protocol::{CorpusOptions, DataFile};
 
 const KEY: &str = "peartree-corpus";
 
@@ -31,7 +31,7 @@ impl KeptPass {
             neuron: Some(self.neuron),
             token: Some(self.token.clone()),
             data: Some(self.data.clone()),
-            bins: if bins == Bins::Notebook { Bins::Notebook } else { Bins::Floor },
+            bins,
             pack,
             percent: share * 100.0,
             seed,

@@ -47,16 +47,15 @@ const DEMO: (Neuron, &str) = ((1, 220), " a");
 /// Which documents are read, and how.
 #[derive(Clone, PartialEq)]
 pub struct Reading {
-    pub source: Source,
     pub files: Vec<DataFile>,
     options: CorpusOptions,
 }
 
 impl Reading {
-    fn new(corpus: &Corpus, source: Source, own: &[DataFile]) -> Self {
+    fn new(corpus: &Corpus, source: &Source, own: &[DataFile]) -> Self {
         let Corpus { bins, pack, percent, seed, .. } = *corpus;
         let options = CorpusOptions { bins, pack, share: percent / 100.0, seed, ..CorpusOptions::default() };
-        Reading { files: source.files(own), source, options }
+        Reading { files: source.files(own), options }
     }
 
     pub fn options(&self, neurons: Vec<String>, layers: Option<String>) -> CorpusOptions {
@@ -83,7 +82,7 @@ pub fn CorpusFigure(props: &Props) -> Html {
     let its_token = if is_demo && !is_own_choice { DEMO.1.into() } else { props.token.clone() };
     let token = corpus.token.clone().map_or(its_token, AttrValue::from);
     let source = Source::of(corpus, model);
-    let reading = Reading::new(corpus, source.clone(), &own);
+    let reading = Reading::new(corpus, &source, &own);
 
     let on_read = {
         let (pass, reading, layers, kept) = (pass.clone(), reading.clone(), layers.clone(), kept.clone());
@@ -105,7 +104,8 @@ pub fn CorpusFigure(props: &Props) -> Html {
             pass.start(reading.files.clone(), options, false, true);
         })
     };
-    remember(&pass);
+    let share = pass.progress.as_ref().map_or(0.0, |progress| progress.share);
+    use_effect_with((pass.stage, share), |(stage, share)| remember(*stage, *share));
     let own_set = {
         let (own, dispatch, corpus) = (own.clone(), props.dispatch.clone(), corpus.clone());
         Callback::from(move |files: Vec<DataFile>| {
@@ -164,9 +164,8 @@ pub fn to_corpus(dispatch: &Dispatch, neuron: Neuron) -> Callback<MouseEvent> {
 }
 
 /// Keeps what the page remembers of the pass as the pass is.
-fn remember(pass: &Pass) {
-    let share = pass.progress.as_ref().map_or(0.0, |progress| progress.share);
-    match pass.stage {
+fn remember(stage: Stage, share: f64) {
+    match stage {
         Stage::Done => kept::forget(),
         Stage::Working | Stage::Paused if share > 0.0 => {
             if let Some(before) = kept::get() {

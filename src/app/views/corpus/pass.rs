@@ -33,6 +33,8 @@ pub struct Heard {
     pub stage: Stage,
     pub progress: Option<CorpusProgress>,
     pub answer: Option<Rc<CorpusAnswer>>,
+    /// What the answer's bins are.
+    pub bins: Bins,
     pub failure: Option<Failure>,
 }
 
@@ -40,7 +42,7 @@ pub struct Heard {
 pub enum Happened {
     Started(RequestId, Rc<Asked>, bool),
     /// The same answer in other bins.
-    Binned(CorpusAnswer),
+    Binned(Bins, CorpusAnswer),
     Told(RequestId, Told<CorpusAnswer>),
     Dropped,
 }
@@ -53,10 +55,11 @@ impl Reducible for Heard {
         match happened {
             Happened::Started(id, asked, resume) => {
                 let before = if resume { next.answer } else { None };
-                let asked = Some(asked);
-                next = Heard { id: Some(id), asked, stage: Stage::Working, answer: before, ..Heard::default() };
+                let bins = asked.options.bins;
+                let (id, asked, stage) = (Some(id), Some(asked), Stage::Working);
+                next = Heard { id, asked, stage, bins, answer: before, ..Heard::default() };
             }
-            Happened::Binned(answer) => next.answer = Some(Rc::new(answer)),
+            Happened::Binned(bins, answer) => (next.bins, next.answer) = (bins, Some(Rc::new(answer))),
             Happened::Dropped => next = Heard::default(),
             // a pass that another has replaced
             Happened::Told(id, _) if Some(id) != self.id => return self,
@@ -122,14 +125,9 @@ impl Pass {
         let dispatch = self.heard.dispatcher();
         corpora::ask(&self.client, &ReaderTask::Bins(bins), move |told| {
             if let Told::Done(answer) = told {
-                dispatch.dispatch(Happened::Binned(answer));
+                dispatch.dispatch(Happened::Binned(bins, answer));
             }
         });
-    }
-
-    /// The bins that its answer is in.
-    pub fn bins(&self) -> Option<Bins> {
-        self.heard.asked.as_ref().map(|asked| asked.options.bins)
     }
 
     /// Has the reader forget what it keeps of a pass.
