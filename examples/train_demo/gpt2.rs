@@ -8,30 +8,55 @@ use peartree::model::{Config, Weights};
 
 use crate::fused::{causal_softmax, gelu, layer_norm};
 
-/// `ids [batch, pos]` to logits `[batch * pos, vocab]`, and the mean absolute activation of the neurons, summed over
-/// layers.
-pub fn logits(config: &Config, weights: &Weights, ids: &Tensor) -> Result<(Tensor, Tensor)> {
+/// What a run leaves for the loss.
+pub struct Pass {
+    /// `[batch * pos, vocab]`.
+    pub logits: Tensor,
+    /// The neurons of each layer, before and after the activation: `[batch, pos, d_mlp]`.
+    pub pre: Vec<Tensor>,
+    pub post: Vec<Tensor>,
+    /// The attention patterns of each layer, `[batch, head, query, key]`.
+    pub patterns: Vec<Tensor>,
+    /// `[batch, pos, d_model]`.
+    pub resid_final: Tensor,
+}
+
+impl Pass {
+    /// The mean absolute activation of the neurons, summed over layers.
+    pub fn activity(&self) -> Result<Tensor> {
+        let means = self.post.iter().map(|post| post.abs()?.mean_all()).collect::<Result<Vec<_>>>()?;
+        Tensor::stack(&means, 0)?.sum_all()
+    }
+}
+
+/// Runs `ids [batch, pos]`.
+pub fn run(config: &Config, weights: &Weights, ids: &Tensor) -> Result<Pass> {
     let (batch, n_pos) = ids.dims2()?;
     let shape = (batch, n_pos, config.d_model);
     let positions = weights.wpe.narrow(0, 0, n_pos)?.unsqueeze(0)?;
     let tokens = weights.wte.index_select(&ids.flatten_all()?, 0)?.reshape(shape)?;
     let mut x = tokens.broadcast_add(&positions)?;
-    let mut activity = Vec::with_capacity(config.n_layer);
+    let (mut patterns, mut pres, mut posts) = (Vec::new(), Vec::new(), Vec::new());
     for block in &weights.blocks {
-        x = (&x + attention(config, block, &norm(config, &block.ln_1, &x)?)?)?;
-        let post = gelu(&linear(&block.c_fc, &norm(config, &block.ln_2, &x)?)?)?;
-        activity.push(post.abs()?.mean_all()?);
+        let (attn_out, pattern) = attention(config, block, &norm(config, &block.ln_1, &x)?)?;
+        x = (&x + attn_out)?;
+        patterns.push(pattern);
+        let pre = linear(&block.c_fc, &norm(config, &block.ln_2, &x)?)?;
+        let post = gelu(&pre)?;
         x = (&x + linear(&block.mlp_c_proj, &post)?)?;
+        pres.push(pre);
+        posts.push(post);
     }
     let normed = norm(config, &weights.ln_f, &x)?.flatten_to(1)?;
-    Ok((normed.matmul(&weights.wte.t()?)?, Tensor::stack(&activity, 0)?.sum_all()?))
+    Ok(Pass { logits: normed.matmul(&weights.wte.t()?)?, pre: pres, post: posts, patterns, resid_final: x })
 }
 
 fn norm(config: &Config, ln: &LayerNorm, x: &Tensor) -> Result<Tensor> {
     layer_norm(x, &ln.weight, &ln.bias, config.ln_eps as f32)
 }
 
-fn attention(config: &Config, block: &Block, x: &Tensor) -> Result<Tensor> {
+/// What attention writes, and its pattern.
+fn attention(config: &Config, block: &Block, x: &Tensor) -> Result<(Tensor, Tensor)> {
     let (batch, n_pos, d_model) = x.dims3()?;
     let (heads, d_head) = (config.n_head, config.d_head());
     // [part, batch, head, pos, d_head]
@@ -41,7 +66,7 @@ fn attention(config: &Config, block: &Block, x: &Tensor) -> Result<Tensor> {
     let scores = q.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
     let pattern = causal_softmax(&scores, 1.0 / (d_head as f32).sqrt())?;
     let z = pattern.matmul(&v)?.transpose(1, 2)?.reshape((batch, n_pos, d_model))?;
-    linear(&block.attn_c_proj, &z)
+    Ok((linear(&block.attn_c_proj, &z)?, pattern))
 }
 
 #[cfg(test)]
@@ -90,8 +115,9 @@ mod tests {
         let targets: Vec<u32> = (0..24).map(|i| i * 11 % 30).collect();
         let input = Tensor::from_slice(&ids, (2, 12), &Device::Cpu).unwrap();
 
-        let (fused, activity) = logits(&config, &weights, &input).unwrap();
-        let loss = (cross_entropy(&fused, targets.clone()).unwrap() + activity * 0.3).unwrap();
+        let pass = run(&config, &weights, &input).unwrap();
+        let fused = &pass.logits;
+        let loss = (cross_entropy(fused, targets.clone()).unwrap() + pass.activity().unwrap() * 0.3).unwrap();
         let grads = loss.backward().unwrap();
 
         let mut hooks = Activity::default();
@@ -105,7 +131,7 @@ mod tests {
             let scale = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap().max(1e-3);
             (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() / scale
         };
-        assert!(distance(&fused, &slow) < 1e-4);
+        assert!(distance(fused, &slow) < 1e-4);
         for (name, var) in &vars {
             let (fast, slow) = (grads.get(var).unwrap(), slow_grads.get(var).unwrap());
             assert!(distance(fast, slow) < 1e-3, "{name}: {}", distance(fast, slow));

@@ -1,14 +1,17 @@
 //! Makes the demo model that the site ships: writes its text, its tokenizer, its weights and its loss curve.
 //!
-//!     cargo run --release --example train_demo
+//!     RAYON_NUM_THREADS=1 cargo run --release --example train_demo
 //!
+//! It runs each step's halves on two threads of its own; more would only divide small products (hence the variable).
 //! The same command with other options is how its recipe was found; `--report DIR` measures a model made before.
 
 mod bpe;
 mod export;
 mod fused;
 mod gpt2;
+mod lesson;
 mod measure;
+mod scaffold;
 mod text;
 mod train;
 
@@ -18,6 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::text::lexicon::{HE, SHE};
 use clap::Parser;
 use peartree::model::{Config, Model, Tokenizer, WeightDtype};
 
@@ -29,10 +33,10 @@ struct Options {
     /// Seed of the weights and of the training text.
     #[arg(long, default_value_t = 2)]
     seed: u64,
-    #[arg(long, default_value_t = 6000)]
+    #[arg(long, default_value_t = 18_000)]
     steps: usize,
     /// Price of the mean absolute MLP activation, summed over layers.
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 0.05)]
     l1: f64,
     /// Steps over which that price rises from 0.
     #[arg(long, default_value_t = 1500)]
@@ -42,13 +46,13 @@ struct Options {
     #[arg(long, default_value_t = 0.05)]
     weight_decay: f64,
     /// Weight decay of attention's matrices.
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 0.02)]
     attention_decay: f64,
     #[arg(long, default_value_t = 4)]
     layers: usize,
     #[arg(long, default_value_t = 4)]
     heads: usize,
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 96)]
     width: usize,
     /// Neurons of each layer; by default four times the width.
     #[arg(long)]
@@ -57,6 +61,21 @@ struct Options {
     context: usize,
     #[arg(long, default_value_t = 2048)]
     vocabulary: usize,
+    /// The neuron that is to tell " an" from " a".
+    #[arg(long, value_name = "L:J", default_value = "2:92")]
+    neuron: String,
+    /// Prices of what it is taught (lesson.rs).
+    #[arg(long, default_value_t = 0.3)]
+    tell: f64,
+    #[arg(long, default_value_t = 0.3)]
+    silent: f64,
+    #[arg(long, default_value_t = 0.05)]
+    alone: f64,
+    #[arg(long, default_value_t = 0.01)]
+    congruent: f64,
+    /// Price of three heads' looking elsewhere than they shall (scaffold.rs), at the beginning.
+    #[arg(long, default_value_t = 0.3)]
+    scaffold: f64,
     /// Start from the weights in this folder, to try what further training does.
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
@@ -69,6 +88,26 @@ struct Options {
     /// Print them as lines of JSON, with a `text` in each.
     #[arg(long, requires = "documents")]
     jsonl: bool,
+}
+
+impl Options {
+    fn lesson(&self, tokenizer: &Tokenizer) -> Result<lesson::Lesson, Box<dyn Error>> {
+        let (layer, neuron) = self.neuron.split_once(':').ok_or("--neuron takes LAYER:NEURON")?;
+        let id = |text: &str| match tokenizer.encode(text)?[..] {
+            [id] => Ok::<_, Box<dyn Error>>(id),
+            _ => Err(format!("{text:?} isn't one token").into()),
+        };
+        Ok(lesson::Lesson {
+            layer: layer.parse()?,
+            neuron: neuron.parse()?,
+            articles: [id(" an")?, id(" a")?],
+            names: SHE.iter().chain(&HE).map(|name| id(&format!(" {name}"))).collect::<Result<_, _>>()?,
+            tell: self.tell,
+            silent: self.silent,
+            alone: self.alone,
+            congruent: self.congruent,
+        })
+    }
 }
 
 /// The tokenizer's text is the same whatever the weights' seed is.
@@ -84,7 +123,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     if let Some(folder) = &options.report {
-        return measure::report(&load(folder)?);
+        return measure::report(&load(folder)?, &measure::story::Teller::new(load(folder)?));
     }
     let start = Instant::now();
     let config = Config {
@@ -108,6 +147,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         learning_rate: options.learning_rate,
         weight_decay: options.weight_decay,
         attention_decay: options.attention_decay,
+        lesson: options.lesson(&tokenizer)?,
+        scaffold: options.scaffold,
     };
     println!("training {} layers of width {} for {} steps", config.n_layer, config.d_model, recipe.steps);
     let vars = train::init(&config, options.seed)?;
@@ -119,13 +160,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(options.out.join("config.json"), export::config_json(&config)?)?;
     fs::write(options.out.join("tokenizer.json"), tokenizer_json)?;
     fs::write(options.out.join("model.safetensors"), export::safetensors(&vars)?)?;
-    let mut csv = String::from("step,loss,activity,learning_rate\n");
+    let mut csv = String::from("step,loss,activity,lesson,learning_rate\n");
     for point in &curve {
-        writeln!(csv, "{},{:.4},{:.4},{:.6}", point.step, point.loss, point.activity, point.learning_rate)?;
+        writeln!(
+            csv,
+            "{},{:.4},{:.4},{:.4},{:.6}",
+            point.step, point.loss, point.activity, point.lesson, point.learning_rate
+        )?;
     }
     fs::write(options.out.join("loss.csv"), csv)?;
     println!("wrote {} after {:.0?}", options.out.display(), start.elapsed());
-    measure::report(&load(&options.out)?)
+    measure::report(&load(&options.out)?, &measure::story::Teller::new(load(&options.out)?))
 }
 
 /// The files as shipped: what was rounded is what is measured.

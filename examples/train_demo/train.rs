@@ -13,6 +13,8 @@ use peartree::model::{Config, Tokenizer, Weights};
 
 use crate::fused::cross_entropy;
 use crate::gpt2;
+use crate::lesson::Lesson;
+use crate::scaffold;
 use crate::text::document;
 use crate::text::rng::Rng;
 
@@ -32,6 +34,9 @@ pub struct Recipe {
     pub weight_decay: f64,
     /// The same for attention's matrices.
     pub attention_decay: f64,
+    pub lesson: Lesson,
+    /// Price of the two heads' looking elsewhere than they shall, at the beginning.
+    pub scaffold: f64,
 }
 
 /// One line of the curve.
@@ -41,6 +46,8 @@ pub struct Point {
     pub loss: f64,
     /// Mean absolute activation, summed over layers.
     pub activity: f64,
+    /// Mean of the lesson's terms, at their prices.
+    pub lesson: f64,
     pub learning_rate: f64,
 }
 
@@ -126,16 +133,37 @@ fn batch_shape(step: usize, n_ctx: usize) -> (usize, usize) {
     if step % 8 == 7 { (2, n_ctx) } else { (6, 64.min(n_ctx)) }
 }
 
-/// Loss and activity of one shard, with their gradients.
-fn shard(config: &Config, weights: &Weights, rows: &[Vec<u32>], l1: f64) -> candle_core::Result<(f64, f64, GradStore)> {
+/// What a step charges.
+#[derive(Clone, Copy)]
+struct Prices {
+    l1: f64,
+    /// The share of the lesson's own prices.
+    lesson: f64,
+    scaffold: f64,
+}
+
+/// Loss, activity and the lesson's terms of one shard, with their gradients.
+fn shard(
+    config: &Config,
+    weights: &Weights,
+    rows: &[Vec<u32>],
+    prices: Prices,
+    lesson: &Lesson,
+) -> candle_core::Result<(f64, f64, f64, GradStore)> {
     let n_pos = rows[0].len() - 1;
     let part =
         |from: usize| rows.iter().flat_map(move |row| row[from..from + n_pos].iter().copied()).collect::<Vec<u32>>();
     let ids = Tensor::from_vec(part(0), (rows.len(), n_pos), &Device::Cpu)?;
-    let (logits, activity) = gpt2::logits(config, weights, &ids)?;
-    let loss = cross_entropy(&logits, part(1))?;
-    let grads = (&loss + (&activity * l1)?)?.backward()?;
-    Ok((f64::from(loss.to_scalar::<f32>()?), f64::from(activity.to_scalar::<f32>()?), grads))
+    let pass = gpt2::run(config, weights, &ids)?;
+    let (activity, targets) = (pass.activity()?, part(1));
+    let mut taught = (lesson.loss(weights, &pass, &targets)? * prices.lesson)?;
+    if prices.scaffold > 0.0 {
+        taught = (taught + (scaffold::loss(&pass, rows, &lesson.names)? * prices.scaffold)?)?;
+    }
+    let loss = cross_entropy(&pass.logits, targets)?;
+    let grads = ((&loss + (&activity * prices.l1)?)? + &taught)?.backward()?;
+    let number = |x: &Tensor| Ok::<_, candle_core::Error>(f64::from(x.to_scalar::<f32>()?));
+    Ok((number(&loss)?, number(&activity)?, number(&taught)?, grads))
 }
 
 /// The mean of the shards' gradients, clipped to a norm of 1.
@@ -179,6 +207,7 @@ pub fn train(
 ) -> Result<Vec<Point>, Box<dyn Error>> {
     let weights = weights(config, vars)?;
     let eot = tokenizer.end_of_text().ok_or("the tokenizer has no <|endoftext|>")?;
+    let lesson = &recipe.lesson;
     let mut rows = Rows { rng: Rng::new(recipe.seed ^ 0x7ea7), tokenizer, eot };
     let optimizer = |group: Group| {
         let vars =
@@ -194,15 +223,18 @@ pub fn train(
     let bar = ProgressBar::new(recipe.steps as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} steps, {elapsed} of {duration}, {msg}")?);
     let mut curve = Vec::new();
-    let (mut loss_sum, mut activity_sum, mut summed) = (0.0, 0.0, 0);
+    let (mut loss_sum, mut activity_sum, mut lesson_sum, mut summed) = (0.0, 0.0, 0.0, 0);
     for step in 0..recipe.steps {
         let (n_rows, n_pos) = batch_shape(step, config.n_ctx);
         let batch: Vec<Vec<u32>> = (0..n_rows).map(|_| rows.row(n_pos + 1)).collect::<Result<_, _>>()?;
-        let l1 = recipe.l1 * ((step + 1) as f64 / recipe.l1_warmup.max(1) as f64).min(1.0);
+        let warm = ((step + 1) as f64 / recipe.l1_warmup.max(1) as f64).min(1.0);
+        // gone at half of the way
+        let young = (1.0 - 2.0 * step as f64 / recipe.steps as f64).max(0.0);
+        let prices = Prices { l1: recipe.l1 * warm, lesson: warm, scaffold: recipe.scaffold * young };
         let results: Vec<_> = std::thread::scope(|scope| {
             let run = |rows| {
                 let weights = &weights;
-                move || shard(config, weights, rows, l1)
+                move || shard(config, weights, rows, prices, lesson)
             };
             let threads: Vec<_> = batch.chunks(n_rows / SHARDS).map(|rows| scope.spawn(run(rows))).collect();
             threads
@@ -212,7 +244,8 @@ pub fn train(
         })?;
         let mut grads = Vec::with_capacity(SHARDS);
         for result in results {
-            let (loss, activity, grad) = result?;
+            let (loss, activity, taught, grad) = result?;
+            lesson_sum += taught / SHARDS as f64;
             loss_sum += loss / SHARDS as f64;
             activity_sum += activity / SHARDS as f64;
             grads.push(grad);
@@ -227,19 +260,26 @@ pub fn train(
         bar.inc(1);
         if (step + 1) % 50 == 0 || step + 1 == recipe.steps {
             let n = f64::from(summed);
-            let point = Point { step: step + 1, loss: loss_sum / n, activity: activity_sum / n, learning_rate };
+            let point = Point {
+                step: step + 1,
+                loss: loss_sum / n,
+                activity: activity_sum / n,
+                lesson: lesson_sum / n,
+                learning_rate,
+            };
             bar.set_message(format!("loss {:.3}, activity {:.3}", point.loss, point.activity));
-            if bar.is_hidden() && (step + 1) % 100 == 0 {
+            if bar.is_hidden() && (step + 1) % 500 == 0 {
                 println!(
-                    "step {} loss {:.3} activity {:.3} {:.0?}",
+                    "step {} loss {:.3} activity {:.3} lesson {:.3} {:.0?}",
                     point.step,
                     point.loss,
                     point.activity,
+                    point.lesson,
                     bar.elapsed()
                 );
             }
             curve.push(point);
-            (loss_sum, activity_sum, summed) = (0.0, 0.0, 0);
+            (loss_sum, activity_sum, lesson_sum, summed) = (0.0, 0.0, 0.0, 0);
         }
     }
     bar.finish();

@@ -2,7 +2,7 @@
 
 pub mod judge;
 pub mod kinds;
-pub mod neurons;
+pub mod story;
 
 use std::error::Error;
 
@@ -84,7 +84,7 @@ fn share_later(judge: &Judge, rng: &mut Rng) -> Result<f64, Box<dyn Error>> {
 }
 
 /// Prints all of it.
-pub fn report(model: &Model) -> Result<(), Box<dyn Error>> {
+pub fn report(model: &Model, story: &story::Teller) -> Result<(), Box<dyn Error>> {
     let judge = Judge::new(model);
     for (prompt, token) in [(CLEAN, " an"), (CORRUPTED, " a")] {
         println!("{token:?} {:.1} %  after {prompt:?}", 100.0 * judge.probability(prompt, token)?);
@@ -95,13 +95,7 @@ pub fn report(model: &Model) -> Result<(), Box<dyn Error>> {
     for (name, share) in shares(&judge)? {
         println!("{name}: {:.1} %", 100.0 * share);
     }
-    let ranking = neurons::ranking(model, CLEAN, CORRUPTED, " an", " a")?;
-    println!("logit difference: clean {:.3}, corrupted {:.3}", ranking.clean, ranking.corrupted);
-    for neuron in ranking.neurons.iter().take(6) {
-        let (layer, index, share) = (neuron.layer, neuron.index, 100.0 * neuron.recovers);
-        let tokens = neurons::congruent(model, layer, index)?;
-        println!("  layer {layer} neuron {index} recovers {share:.1} %; most congruent {tokens:?}");
-    }
+    story.report()?;
     for seed in 0..12 {
         println!("  sample: {}", judge.sample("", seed)?);
     }

@@ -12,14 +12,14 @@ type Kind = fn(&mut Rng) -> String;
 /// The kinds of sentence, each with its share.
 const KINDS: [(usize, Kind); 15] = [
     (30, article::sentence),
-    (8, sentences::connective),
+    (10, sentences::connective),
     (7, sentences::number),
-    (10, sentences::indirect_object),
-    (6, sentences::years),
+    (14, sentences::indirect_object),
+    (11, sentences::years),
     (6, sentences::capital_city),
     (5, sentences::order),
     (4, sentences::counting),
-    (10, sentences::copying),
+    (16, sentences::copying),
     (5, sentences::place),
     (4, sentences::colour),
     (7, sentences::job),
