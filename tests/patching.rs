@@ -64,6 +64,7 @@ fn edit(session: &Session, oracle: &Oracle, key: &str, set: &[&str]) -> Result<E
         tokens: tokens(oracle),
         set: set.iter().map(|text| text.to_string()).collect(),
         clean: Some(prompt(oracle, "clean")),
+        corrupted: None,
         corpus: corpus(),
         top: 5,
         no_bos: false,
@@ -227,6 +228,7 @@ fn generation_follows_the_edits() {
             seed: 0,
             set: set.iter().map(|text| text.to_string()).collect(),
             clean: None,
+            corrupted: None,
             corpus: vec![],
             no_bos: false,
         };
@@ -295,6 +297,7 @@ fn what_can_t_be_patched_is_refused_by_name() {
         tokens: tokens(oracle),
         set: vec!["2:137=clean".into()],
         clean: None,
+        corrupted: None,
         corpus: vec![],
         top: 5,
         no_bos: false,
