@@ -64,7 +64,7 @@ fn edit(session: &Session, oracle: &Oracle, key: &str, set: &[&str]) -> Result<E
         tokens: tokens(oracle),
         set: set.iter().map(|text| text.to_string()).collect(),
         clean: Some(prompt(oracle, "clean")),
-        corrupted: None,
+        corrupted: Some(prompt(oracle, "corrupted")),
         corpus: corpus(),
         top: 5,
         no_bos: false,
@@ -212,6 +212,19 @@ fn putting_the_clean_run_back_in_gives_the_clean_prediction() {
     let share = oracle.array("patch_neuron")[2 * width + 137];
     let (clean, corrupted) = (oracle.number("clean_logit_diff"), oracle.number("corrupted_logit_diff"));
     assert_close("one neuron", &[(neuron.after.diff - corrupted) / (clean - corrupted)], &[share]);
+}
+
+#[test]
+fn an_edit_takes_the_value_of_the_prompt_that_it_names() {
+    let session = session();
+    let oracle = &pairs()[0];
+    for name in ["clean", "corrupted"] {
+        // a run that takes its own values is itself
+        let own = edit(&session, oracle, name, &[&format!("1.resid_pre={name}@all")]).unwrap();
+        assert_close("the same run", &[own.after.diff], &[own.before.diff]);
+    }
+    let whole = edit(&session, oracle, "clean", &["0.resid_pre=corrupted@all"]).unwrap();
+    assert_close("the other run", &[whole.after.diff], &[oracle.number("corrupted_logit_diff")]);
 }
 
 #[test]

@@ -307,4 +307,37 @@ mod tests {
             assert!(text.parse::<EditText>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn says_what_can_be_made_before_anything_is_run() {
+        let config = Config {
+            n_layer: 2,
+            n_head: 2,
+            d_model: 4,
+            d_mlp: 8,
+            n_ctx: 8,
+            vocab_size: 9,
+            ln_eps: 1e-5,
+            bos_token_id: None,
+        };
+        let can = |text: &str, aligned: &[(usize, usize)]| {
+            text.parse::<EditText>().unwrap().can_be_made(&config, 3, aligned).map_err(|error| error.to_string())
+        };
+        let aligned = [(0, 0), (2, 3)];
+        for good in ["1:7=0", "0.h1=clean@all", "0.mlp=corrupted@0,2", "1.attn=mean@last", "1.attn=*2@2"] {
+            assert_eq!(can(good, &aligned), Ok(()), "{good}");
+        }
+        for (bad, part) in [
+            ("2:0=0", "layer 2"),
+            ("0.h9=clean@99", "head 9"),
+            ("0.h1=clean@99", "position 99"),
+            ("0.h1=clean@1", "no counterpart"),
+            ("1:0=0@3", "position 3"),
+            ("blocks.0.attn.hook_pattern=mean", "can't take a mean"),
+            ("blocks.0.attn.hook_pattern=clean", "from another prompt"),
+        ] {
+            assert!(can(bad, &aligned).is_err_and(|said| said.contains(part)), "{bad}: {:?}", can(bad, &aligned));
+        }
+        assert!(can("0.h1=clean@all", &[]).is_err());
+    }
 }
