@@ -53,6 +53,7 @@ fn requests() -> Vec<Request> {
         tokens: tokens.clone(),
         set: set.iter().map(|&set| set.to_owned()).collect(),
         clean: Some(clean.clone()),
+        corrupted: None,
         corpus: corpus()[..2].to_vec(),
         top: 10,
         no_bos,

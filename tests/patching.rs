@@ -64,6 +64,7 @@ fn edit(session: &Session, oracle: &Oracle, key: &str, set: &[&str]) -> Result<E
         tokens: tokens(oracle),
         set: set.iter().map(|text| text.to_string()).collect(),
         clean: Some(prompt(oracle, "clean")),
+        corrupted: Some(prompt(oracle, "corrupted")),
         corpus: corpus(),
         top: 5,
         no_bos: false,
@@ -214,6 +215,19 @@ fn putting_the_clean_run_back_in_gives_the_clean_prediction() {
 }
 
 #[test]
+fn an_edit_takes_the_value_of_the_prompt_that_it_names() {
+    let session = session();
+    let oracle = &pairs()[0];
+    for name in ["clean", "corrupted"] {
+        // a run that takes its own values is itself
+        let own = edit(&session, oracle, name, &[&format!("1.resid_pre={name}@all")]).unwrap();
+        assert_close("the same run", &[own.after.diff], &[own.before.diff]);
+    }
+    let whole = edit(&session, oracle, "clean", &["0.resid_pre=corrupted@all"]).unwrap();
+    assert_close("the other run", &[whole.after.diff], &[oracle.number("corrupted_logit_diff")]);
+}
+
+#[test]
 fn generation_follows_the_edits() {
     let session = session();
     let oracle = &pairs()[0];
@@ -227,6 +241,7 @@ fn generation_follows_the_edits() {
             seed: 0,
             set: set.iter().map(|text| text.to_string()).collect(),
             clean: None,
+            corrupted: None,
             corpus: vec![],
             no_bos: false,
         };
@@ -295,6 +310,7 @@ fn what_can_t_be_patched_is_refused_by_name() {
         tokens: tokens(oracle),
         set: vec!["2:137=clean".into()],
         clean: None,
+        corrupted: None,
         corpus: vec![],
         top: 5,
         no_bos: false,

@@ -116,6 +116,8 @@ fn without_a_tokenizer_ids_work_and_text_is_explained() {
     assert_eq!(prediction.tokens, ["#1256", "#40"]);
     assert!(matches!(predict(&session, text("hello"), false), Err(Error::NoTokenizer)));
     assert!(matches!(token(&session, " an"), Err(Error::NoTokenizer)));
+    assert_eq!(token(&session, "8").unwrap(), token(&session, "#8").unwrap());
+    assert!(matches!(token(&session, "99999"), Err(Error::UnknownId { .. })));
     assert_eq!(token(&session, "#40").unwrap().id, 40);
 }
 

@@ -321,7 +321,7 @@ export interface Peartree {
   generate(options: CallOptions<Generation> & {
     prompt: Prompt; max?: number; temperature?: number; topK?: number; topP?: number; seed?: number;
     /** Edits under which the model writes; see `edit`. */
-    set?: string[]; clean?: Prompt; corpus?: string[]; noBos?: boolean;
+    set?: string[]; clean?: Prompt; corrupted?: Prompt; corpus?: string[]; noBos?: boolean;
   }): Promise<Generation>;
   attribute(options: CallOptions & { prompt: Prompt; tokens: [TokenArgument, TokenArgument]; noBos?: boolean }): Promise<Attribution>;
   /** `onProgress` is given the estimates first, then exact figures as they come, and how far the sweep is. */
@@ -329,9 +329,9 @@ export interface Peartree {
     site: "resid_pre" | "attn_out" | "mlp_out" | "heads"; wholeLayer?: boolean;
   }): Promise<Patch>;
   neurons(options: CallOptions<Neurons | Exact | Progress> & PairOptions & { layer: number | "all" }): Promise<Neurons>;
-  /** `=clean` takes its values from `clean`, `=mean` the mean over `corpus`. `set`: `"31:892=0@all"`, `"2.h3=clean@last"`, `"1.mlp=*0.5"`, `"blocks.1.mlp.hook_post[220]=+3@5"` … */
+  /** `=clean` takes its values from `clean`, `=corrupted` from `corrupted`, `=mean` the mean over `corpus`. `set`: `"31:892=0@all"`, `"2.h3=clean@last"`, `"1.mlp=*0.5"`, `"blocks.1.mlp.hook_post[220]=+3@5"` … */
   edit(options: CallOptions & {
-    prompt: Prompt; tokens: [TokenArgument, TokenArgument]; set: string[]; clean?: Prompt; corpus?: string[]; top?: number; noBos?: boolean;
+    prompt: Prompt; tokens: [TokenArgument, TokenArgument]; set: string[]; clean?: Prompt; corrupted?: Prompt; corpus?: string[]; top?: number; noBos?: boolean;
   }): Promise<Edited>;
   /** `neuron: "31:892"`: its tokens; `token`, or `tokens` summed (or averaged: `mean`): the neurons. `all`: all of them, in order. */
   congruence(options: CallOptions & {

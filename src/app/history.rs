@@ -11,7 +11,7 @@ use yew::prelude::*;
 use super::state::{Action, State};
 use crate::link::{Link, Refusal};
 
-/// Typing is written once it pauses: browsers allow only so many changes of the address.
+/// Typing is written as it begins and once it pauses: browsers allow only so many changes of the address.
 const PAUSE_MS: u32 = 400;
 
 /// The fragment in the address, without its `#`.
@@ -29,6 +29,8 @@ struct Written {
     opened: u32,
     /// A change by typing, about to be written.
     pending: Option<(String, Timeout)>,
+    /// When a change by typing was last written.
+    typed_at: f64,
 }
 
 /// Keeps address and state together. Deliberate changes are steps that Back undoes; typing changes the last step.
@@ -71,6 +73,9 @@ fn keep(written: &Rc<RefCell<Written>>, text: Option<&str>, steps: u32, opened: 
         }
         write(text, true);
         now.text = Some(text.to_owned());
+    } else if typed.is_none() && js_sys::Date::now() - now.typed_at > f64::from(PAUSE_MS) {
+        write(text, false);
+        (now.text, now.typed_at) = (Some(text.to_owned()), js_sys::Date::now());
     } else {
         let (later, text) = (Rc::downgrade(written), text.to_owned());
         let timeout = Timeout::new(PAUSE_MS, move || {
@@ -78,7 +83,7 @@ fn keep(written: &Rc<RefCell<Written>>, text: Option<&str>, steps: u32, opened: 
             let mut now = later.borrow_mut();
             if let Some((text, _)) = now.pending.take() {
                 write(&text, false);
-                now.text = Some(text);
+                (now.text, now.typed_at) = (Some(text), js_sys::Date::now());
             }
         });
         now.pending = Some((text, timeout));

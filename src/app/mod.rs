@@ -43,6 +43,7 @@ use views::prompt::PromptBox;
 use views::prompts::Prompts;
 use views::tokens::Tokens;
 use widgets::copy_link::Here;
+use widgets::shown::{Loaded, use_marked_are_left_alone};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
@@ -56,6 +57,7 @@ pub fn App(props: &Props) -> Html {
     let client = &props.client;
     requests::use_requests(client, &state);
     use_history(&state);
+    use_marked_are_left_alone();
     let is_there = state.table.is_current();
     use_effect_with((state.opened.view, state.opened.count, is_there), |(view, _, is_there)| {
         // the figures above have their height by then
@@ -69,6 +71,7 @@ pub fn App(props: &Props) -> Html {
     let failure = state.prediction.failure();
     html! {
         <ContextProvider<Here> context={here}>
+        <ContextProvider<Loaded> context={Loaded(state.model.clone())}>
         <Masthead />
         <main>
             <LinkNotice client={client.clone()} opened={state.opened.clone()} models={state.models.clone()} dispatch={dispatch.clone()} />
@@ -86,16 +89,16 @@ pub fn App(props: &Props) -> Html {
             <LensFigure lens={state.lens.clone()} pair={state.pair.clone()} tokens={state.tokens.clone()} shown={state.lens_shown}
                 said={failure.clone()} dispatch={dispatch.clone()} />
             <LensTableFigure table={state.table.clone()} final_ln={state.table_final_ln} said={failure.clone()} dispatch={dispatch.clone()} />
-            <Prompts prompt={state.prompt.clone()} pair={state.pair.clone()} prediction={state.prediction.clone()} lens={state.lens.clone()}
+            <Prompts prompt={state.prompt.clone()} pair={state.pair.clone()} prediction={state.prediction.clone()} found={state.pair_found()}
                 patching={state.patching.clone()} is_busy={state.works_on(View::Prompts)} reads_text={state.reads_text()} said={failure} dispatch={dispatch.clone()} />
             <Maps prediction={state.prediction.clone()} patching={state.patching.clone()} is_busy={state.works_on(View::Maps)}
                 dispatch={dispatch.clone()} />
             <Layers patching={state.patching.clone()} is_busy={state.works_on(View::Layers)} dispatch={dispatch.clone()} />
             <NeuronsFigure model={state.model.clone()} patching={state.patching.clone()} is_busy={state.works_on(View::Neurons)}
                 dispatch={dispatch.clone()} />
-            <Edits model={state.model.clone()} editing={state.editing.clone()} lens={state.lens.clone()}
+            <Edits model={state.model.clone()} editing={state.editing.clone()} found={state.pair_found()}
                 is_busy={state.works_on(View::Edits)} dispatch={dispatch.clone()} />
-            <Generate client={client.clone()} asks={state.generation_prompt()} ready={state.model.is_some()}
+            <Generate client={client.clone()} from={state.goes_on_from()} ready={state.model.is_some()}
                 writing={state.writing.clone()} dispatch={dispatch.clone()} />
             <Congruence client={client.clone()} model={state.model.clone()} weights={state.weights.clone()}
                 sees={[View::Weights, View::Tokens, View::Pairs].map(|view| state.sees(view))} is_at_rest={state.is_at_rest()}
@@ -103,7 +106,8 @@ pub fn App(props: &Props) -> Html {
             <CorpusFigure client={client.clone()} model={state.model.clone()} corpus={state.corpus.clone()}
                 neuron={state.patching.neuron.or(state.weights.neuron)} token={first_token(&state)} {dispatch} />
         </main>
-        <Foot is_at_ease={state.prediction.value.is_some()} />
+        <Foot is_at_ease={!state.prediction.is_empty()} />
+        </ContextProvider<Loaded>>
         </ContextProvider<Here>>
     }
 }

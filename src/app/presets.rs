@@ -9,6 +9,12 @@ pub struct Preset {
     pub note: &'static str,
 }
 
+/// Whether two runs answer differently, by their logit differences of the same two tokens: one of them prefers the
+/// first, the other the second.
+pub fn answers_differ(clean: f32, corrupted: f32) -> bool {
+    clean > 0.0 && corrupted < 0.0 || clean < 0.0 && corrupted > 0.0
+}
+
 pub const PRESETS: [Preset; 8] = [
     Preset {
         name: "an or a",

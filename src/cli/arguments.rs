@@ -186,6 +186,12 @@ pub struct EditArguments {
     /// Its token ids in place of text
     #[arg(long, value_name = "ID,ID,…", conflicts_with = "clean")]
     clean_ids: Option<String>,
+    /// The prompt that =corrupted takes its values from
+    #[arg(long)]
+    corrupted: Option<String>,
+    /// Its token ids in place of text
+    #[arg(long, value_name = "ID,ID,…", conflicts_with = "corrupted")]
+    corrupted_ids: Option<String>,
     /// Documents over which =mean takes its means: .txt (one), .json (a list of strings), .jsonl (with text)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     corpus: Vec<PathBuf>,
@@ -194,6 +200,10 @@ pub struct EditArguments {
 impl EditArguments {
     fn clean(&self) -> Result<Option<Prompt>> {
         prompt(self.clean.as_ref(), self.clean_ids.as_ref())
+    }
+
+    fn corrupted(&self) -> Result<Option<Prompt>> {
+        prompt(self.corrupted.as_ref(), self.corrupted_ids.as_ref())
     }
 }
 
@@ -285,6 +295,7 @@ impl Arguments {
                 Request::Generate(GenerateOptions {
                     set: edits.set.clone(),
                     clean: edits.clean()?,
+                    corrupted: edits.corrupted()?,
                     corpus: documents::read(&edits.corpus)?,
                     prompt: prompt.prompt()?,
                     max: *max,
@@ -328,6 +339,7 @@ impl Arguments {
                 tokens: tokens.pair(),
                 set: edits.set.clone(),
                 clean: edits.clean()?,
+                corrupted: edits.corrupted()?,
                 corpus: documents::read(&edits.corpus)?,
                 top: *top,
                 no_bos,

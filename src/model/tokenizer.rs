@@ -163,7 +163,10 @@ impl Vocabulary {
             Some(tokenizer) => tokenizer.encode(argument)?,
             None => Vec::new(),
         };
-        let digits = argument.strip_prefix('#').filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+        // without a tokenizer a number can only be an id, as in prompts
+        let bare = self.tokenizer.is_none().then_some(argument);
+        let digits = argument.strip_prefix('#').or(bare);
+        let digits = digits.filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
         match (digits, by_text.as_slice()) {
             (Some(digits), _) => {
                 let id: u32 = digits.parse().map_err(|_| Error::BadTokenId { text: argument.to_owned() })?;

@@ -69,6 +69,8 @@ pub struct GenerateOptions {
     pub set: Vec<String>,
     /// The prompt that `=clean` takes its values from.
     pub clean: Option<Prompt>,
+    /// The prompt that `=corrupted` takes its values from.
+    pub corrupted: Option<Prompt>,
     /// The documents over which `=mean` takes its means.
     #[serde(default)]
     pub corpus: Vec<String>,
@@ -143,6 +145,8 @@ pub struct EditOptions {
     pub set: Vec<String>,
     /// The prompt that `=clean` takes its values from.
     pub clean: Option<Prompt>,
+    /// The prompt that `=corrupted` takes its values from.
+    pub corrupted: Option<Prompt>,
     /// The documents over which `=mean` takes its means.
     #[serde(default)]
     pub corpus: Vec<String>,

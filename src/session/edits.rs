@@ -12,6 +12,8 @@ use crate::protocol::Prompt;
 pub struct EditSources<'a> {
     /// For `=clean`.
     pub clean: Option<&'a Prompt>,
+    /// For `=corrupted`.
+    pub corrupted: Option<&'a Prompt>,
     /// For `=mean`.
     pub corpus: &'a [String],
     pub no_bos: bool,
@@ -34,11 +36,16 @@ impl Session {
         for text in texts {
             let edit: EditText = text.parse()?;
             edit.check(config)?;
-            edits.push(match (edit.change, from.clean, from.corpus) {
-                (TextChange::Clean, Some(clean), _) => {
-                    let clean = self.base(clean, from.no_bos, control).await?;
-                    let value = self.engine.base_value(&clean, edit.site, control).await?;
-                    edit.edit_from(config, ids.len(), &pair::counterparts(&clean.ids, ids), &value.data)?
+            let other = match edit.change {
+                TextChange::Clean => from.clean,
+                TextChange::Corrupted => from.corrupted,
+                _ => None,
+            };
+            edits.push(match (edit.change, other, from.corpus) {
+                (_, Some(other), _) => {
+                    let other = self.base(other, from.no_bos, control).await?;
+                    let value = self.engine.base_value(&other, edit.site, control).await?;
+                    edit.edit_from(config, ids.len(), &pair::counterparts(&other.ids, ids), &value.data)?
                 }
                 (TextChange::Mean, _, [_, ..]) => {
                     let documents = self.documents(from.corpus, from.no_bos)?;

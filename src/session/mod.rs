@@ -147,7 +147,12 @@ impl Session {
                     .edits(
                         &o.set,
                         &base.ids,
-                        EditSources { clean: o.clean.as_ref(), corpus: &o.corpus, no_bos: o.no_bos },
+                        EditSources {
+                            clean: o.clean.as_ref(),
+                            corrupted: o.corrupted.as_ref(),
+                            corpus: &o.corpus,
+                            no_bos: o.no_bos,
+                        },
                         control,
                     )
                     .await?;
@@ -165,9 +170,13 @@ impl Session {
         on_event: &mut impl FnMut(Event),
     ) -> Result<Answer> {
         let ids = self.vocabulary.prompt_ids(&o.prompt, !o.no_bos)?;
-        let edits = self
-            .edits(&o.set, &ids, EditSources { clean: o.clean.as_ref(), corpus: &o.corpus, no_bos: o.no_bos }, control)
-            .await?;
+        let from = EditSources {
+            clean: o.clean.as_ref(),
+            corrupted: o.corrupted.as_ref(),
+            corpus: &o.corpus,
+            no_bos: o.no_bos,
+        };
+        let edits = self.edits(&o.set, &ids, from, control).await?;
         let mut new = Vec::new();
         generate::generate(&self.engine, &ids, &edits, o, control, |id| {
             new.push(id);

@@ -108,6 +108,7 @@ pub fn greedy(prompt: Prompt, max: usize) -> GenerateOptions {
         seed: 0,
         set: vec![],
         clean: None,
+        corrupted: None,
         corpus: vec![],
         no_bos: false,
     }

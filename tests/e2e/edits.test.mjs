@@ -37,9 +37,10 @@ const outcomes = () =>
     })),
   );
 /** What the outcome must be, from window.peartree. */
-async function expected(prompt, set, clean) {
-  const { before, after } = await ask("edit", { prompt, clean, tokens: TOKENS, set, top: 5 });
-  const [plain, edited] = [await ask("generate", { prompt, max: 14 }), await ask("generate", { prompt, max: 14, set, clean })];
+async function expected(prompt, set) {
+  const sources = { clean: POST_PROMPT, corrupted: CORRUPTED };
+  const { before, after } = await ask("edit", { prompt, ...sources, tokens: TOKENS, set, top: 5 });
+  const [plain, edited] = [await ask("generate", { prompt, max: 14 }), await ask("generate", { prompt, max: 14, set, ...sources })];
   const side = ({ diff, top }, { text }) => ({ diff: signed(diff), top: top.map(({ token }) => visible(token)), text });
   return [side(before, plain), side(after, edited)];
 }
@@ -72,7 +73,7 @@ test("follows a slider, and a change of kind", async () => {
   assert.deepEqual(await outcomes(), await expected(POST_PROMPT, ["1.mlp=*1.5@all", "2.h1=0@last"]));
   await page.getByLabel("What is done to L1 MLP").selectOption("from corrupted");
   await settled(page);
-  assert.deepEqual(await outcomes(), await expected(POST_PROMPT, ["1.mlp=clean@all", "2.h1=0@last"], CORRUPTED));
+  assert.deepEqual(await outcomes(), await expected(POST_PROMPT, ["1.mlp=corrupted@all", "2.h1=0@last"]));
 });
 
 test("ablates to a mean over the examples' prompts", async () => {
@@ -88,7 +89,11 @@ test("ablates to a mean over the examples' prompts", async () => {
 test("edits the corrupted run too", async () => {
   await page.getByRole("radio", { name: "in the corrupted prompt" }).check();
   await settled(page);
-  assert.deepEqual(await outcomes(), await expected(CORRUPTED, ["1.mlp=clean@all", "2.h1=0@last"], POST_PROMPT));
+  assert.deepEqual(await codes(), ["1.mlp=corrupted@all", "2.h1=0@last"]);
+  assert.deepEqual(await outcomes(), await expected(CORRUPTED, ["1.mlp=corrupted@all", "2.h1=0@last"]));
+  await page.getByLabel("What is done to L1 MLP").selectOption("from clean");
+  await settled(page);
+  assert.deepEqual(await outcomes(), await expected(CORRUPTED, ["1.mlp=clean@all", "2.h1=0@last"]));
   await page.getByRole("radio", { name: "in the clean prompt" }).check();
   await settled(page);
 });
@@ -122,10 +127,16 @@ test("explains an edit that can't be read or made, and goes on working", async (
     ["0:0=0@500", /names position 500/],
   ]) {
     await add(text);
-    await failure().filter({ hasText: message }).waitFor();
+    await page.locator(".edit.unusable .notice p").filter({ hasText: message }).waitFor();
+    assert.deepEqual(await outcomes(), await expected(POST_PROMPT, ["2.h1=0@last"]), "the other edits go on");
     await page.locator(".edit .remove").last().click();
     await settled(page);
   }
+  await add("0.h1=clean@99");
+  await page.locator(".edit.unusable .notice p").filter({ hasText: /position 99/ }).waitFor();
+  assert.deepEqual(await outcomes(), await expected(POST_PROMPT, ["2.h1=0@last"]));
+  await page.locator(".edit .remove").last().click();
+  await settled(page);
   assert.equal(await failure().count(), 0);
   assert.deepEqual(await outcomes(), await expected(POST_PROMPT, ["2.h1=0@last"]));
 });

@@ -39,6 +39,20 @@ impl Vocabulary {
         texts.get(start..end).unwrap_or("")
     }
 
+    /// The token of exactly this text; `#281` by its id, and without a tokenizer `281`.
+    pub fn exact(&self, typed: &str) -> Option<usize> {
+        let by_id = |digits: &str| digits.parse().ok().filter(|id| *id < self.count());
+        if let Some(id) = typed.strip_prefix('#').and_then(by_id) {
+            return Some(id);
+        }
+        let by_text = || (0..self.count()).find(|&id| self.text(id) == typed);
+        if typed.is_empty() {
+            return None;
+        }
+        // there, an id is all the text that a token has
+        by_text().or_else(|| by_id(typed).filter(|id| self.text(*id) == format!("#{id}")))
+    }
+
     /// Tokens that complete what was typed, the likeliest meant first: the same text, the same with a space before, those
     /// that begin so, those that hold it; and `#281`.
     pub fn complete(&self, typed: &str, most: usize) -> Vec<usize> {

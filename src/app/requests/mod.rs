@@ -9,76 +9,31 @@ use gloo_timers::callback::Timeout;
 use yew::prelude::*;
 
 use super::client::{self, Client};
-use super::state::{Action, Figure, State, Typed};
-use crate::error::Error;
-use crate::protocol::{
-    Event, Failure, Lane, LensOptions, LensTableOptions, PredictOptions, Prompt, Request, TokenArgument,
-};
+use super::state::{Action, Figure, State};
+use crate::protocol::{Event, Lane, Request};
 
 /// A pause in typing this long is taken for its end.
 const SETTLED_MS: u32 = 60;
 
-/// What a figure asks: the edition that the answer is for, and the request, or why there can be none.
-type Question = Option<(u32, Result<Request, Failure>)>;
+/// What is asked of the worker now, and the edition that the answer is for.
+type Asked = Option<(u32, Request)>;
 
-/// Keeps every figure answered: loads the demo at the start, then asks again whenever a figure is out of date.
+/// Keeps every figure answered: loads the demo at the start, then asks again whenever a figure's question is another.
 ///
 /// The worker runs one request at a time, so the table, by far the longest, is asked for only when the other figures
 /// are there, and is cancelled by the first key typed.
 #[hook]
 pub fn use_requests(client: &Client, state: &UseReducerHandle<State>) {
     use_first_model(client, state);
-    let prompt = prompt_of(&state.prompt, state.reads_text());
-
-    let edition = use_settled(&state.prediction);
-    let question = can_ask(state, edition, &state.prediction).then(|| {
-        let options = |prompt| PredictOptions { prompt, top: 10, no_bos: !state.bos };
-        (edition, prompt.clone().map(|prompt| Request::Predict(options(prompt))))
-    });
-    use_question(client, state, Lane::Predict, question, move |event| Action::Predicted(edition, event));
-
-    use_token(client, state, 0, Lane::FirstToken);
-    use_token(client, state, 1, Lane::SecondToken);
-
-    let edition = use_settled(&state.lens);
-    let pair = state.pair_found().filter(|_| can_ask(state, edition, &state.lens));
-    let question = pair.map(|[first, second]| {
-        let tokens = (TokenArgument::Id(first.id), TokenArgument::Id(second.id));
-        let options = |prompt| LensOptions { prompt, tokens, no_bos: !state.bos };
-        (edition, prompt.clone().map(|prompt| Request::Lens(options(prompt))))
-    });
-    use_question(client, state, Lane::Lens, question, move |event| Action::Lensed(edition, event));
-
-    let edition = use_settled(&state.table);
-    let final_ln = state.table_final_ln;
-    let lens_is_coming = state.pair_found().is_some() && state.lens.is_working();
-    let others_are_there = !state.prediction.is_working() && !lens_is_coming;
-    let wanted = others_are_there || !state.table.is_working();
-    let question = (wanted && can_ask(state, edition, &state.table)).then(|| {
-        let options = |prompt| LensTableOptions { prompt, final_ln, no_bos: !state.bos };
-        (edition, prompt.clone().map(|prompt| Request::LensTable(options(prompt))))
-    });
-    use_question(client, state, Lane::LensTable, question, move |event| Action::Tabled(edition, event));
-
+    use_figure(client, state, Lane::Predict, &state.prediction, true, Action::Predicted);
+    let found = |which: usize| move |edition, event| Action::TokenFound(edition, which, event);
+    use_figure(client, state, Lane::FirstToken, &state.tokens[0], true, found(0));
+    use_figure(client, state, Lane::SecondToken, &state.tokens[1], true, found(1));
+    use_figure(client, state, Lane::Lens, &state.lens, true, Action::Lensed);
+    let others_are_there = !state.prediction.is_working() && !state.lens.is_coming();
+    use_figure(client, state, Lane::LensTable, &state.table, others_are_there, Action::Tabled);
     editing::use_editing(client, state);
     patching::use_patching(client, state);
-}
-
-/// The prompt as the model takes it: text, or the ids written in it.
-///
-/// # Errors
-/// What is no id, where the model came without a tokenizer.
-pub fn prompt_of(prompt: &Typed, reads_text: bool) -> Result<Prompt, Failure> {
-    let Typed::Text(text) = prompt else { return Err(Failure::from(&Error::BrokenText)) };
-    if reads_text {
-        return Ok(Prompt::Text(text.to_string()));
-    }
-    let words = text.split([' ', ',', '\n', '\t']).filter(|word| !word.is_empty());
-    let id = |word: &str| {
-        let digits = word.strip_prefix('#').unwrap_or(word);
-        digits.parse().map_err(|_| Failure::from(&Error::BadTokenId { text: word.to_owned() }))
-    };
-    words.map(id).collect::<Result<_, _>>().map(Prompt::Ids)
 }
 
 /// Hears of every model that is loaded, by whomever, and asks for the first.
@@ -92,24 +47,11 @@ fn use_first_model(client: &Client, state: &UseReducerHandle<State>) {
     });
 }
 
-/// Finds the token in one of the pair's two boxes.
-#[hook]
-fn use_token(client: &Client, state: &UseReducerHandle<State>, which: usize, lane: Lane) {
-    let figure = &state.tokens[which];
-    let edition = use_settled(figure);
-    let text = match &state.pair[which] {
-        Typed::Text(text) if edition == figure.edition && state.model.is_some() => Some(text.to_string()),
-        _ => None,
-    };
-    let question = text.map(|text| (edition, Ok(Request::Token { text })));
-    use_question(client, state, lane, question, move |event| Action::TokenFound(edition, which, event));
-}
-
 /// The figure's edition, once it has stayed the same for a moment. A figure still empty doesn't wait.
 #[hook]
 fn use_settled<T: 'static>(figure: &Figure<T>) -> u32 {
     let settled = use_state_eq(|| figure.edition);
-    let wait_ms = if figure.value.is_none() { 0 } else { SETTLED_MS };
+    let wait_ms = if figure.is_empty() { 0 } else { SETTLED_MS };
     let setter = settled.setter();
     use_effect_with(figure.edition, move |&edition| {
         let timeout = Timeout::new(wait_ms, move || setter.set(edition));
@@ -118,39 +60,40 @@ fn use_settled<T: 'static>(figure: &Figure<T>) -> u32 {
     *settled
 }
 
-fn can_ask<T>(state: &State, settled: u32, figure: &Figure<T>) -> bool {
-    state.model.is_some() && settled == figure.edition && state.prompt != Typed::Broken
+/// What a figure asks of the worker, once that has settled and is `wanted`. One that is answered stays asked, so that it
+/// isn't asked again.
+#[hook]
+fn use_asked<T: 'static>(figure: &Figure<T>, wanted: bool) -> Asked {
+    let edition = use_settled(figure);
+    let is_asked = (wanted || figure.is_answered()) && !figure.is_stopped() && !figure.is_recalled();
+    let question = figure.question().filter(|_| is_asked && edition == figure.edition);
+    question.map(|question| (edition, question.request.clone()))
 }
 
-/// Asks `question` when it becomes another one, and cancels it when it is no longer asked.
+/// Keeps a figure answered.
 #[hook]
-fn use_question(
+fn use_figure<T: 'static>(
     client: &Client,
     state: &UseReducerHandle<State>,
     lane: impl Into<Option<Lane>>,
-    question: Question,
-    action: impl Fn(Event) -> Action + 'static,
+    figure: &Figure<T>,
+    wanted: bool,
+    action: impl Fn(u32, Event) -> Action + 'static,
 ) {
     let dispatch = state.dispatcher();
-    use_asked(client, lane.into(), question, move |event| dispatch.dispatch(action(event)));
+    let asked = use_asked(figure, wanted);
+    let edition = figure.edition;
+    use_answers(client, lane.into(), asked, move |event| dispatch.dispatch(action(edition, event)));
 }
 
-/// The same, for whoever listens by other means.
+/// Asks when what is asked becomes another, and cancels it when it is no longer asked.
 #[hook]
-fn use_asked(client: &Client, lane: Option<Lane>, question: Question, listener: impl FnMut(Event) + 'static) {
+fn use_answers(client: &Client, lane: Option<Lane>, asked: Asked, listener: impl FnMut(Event) + 'static) {
     let client = client.clone();
-    use_effect_with(question, move |question| {
-        let mut listener = listener;
-        let asked = match question {
-            None => None,
-            Some((_, Err(failure))) => {
-                listener(Event::Failed(failure.clone()));
-                None
-            }
-            Some((_, Ok(request))) => Some(client.ask(lane, request.clone(), listener)),
-        };
+    use_effect_with(asked, move |asked| {
+        let id = asked.as_ref().map(|(_, request)| client.ask(lane, request.clone(), listener));
         move || {
-            if let Some(id) = asked {
+            if let Some(id) = id {
                 client.cancel(id);
             }
         }

@@ -1,10 +1,9 @@
 //! The edits that stand in the edit bar, and what the model says under them.
 
 use super::figure::Figure;
-use crate::app::presets::PRESETS;
 use crate::engine::edit::{EditText, TextChange};
 use crate::link::{MAX_EDITS, Switched};
-use crate::protocol::{Answer, Edited, Event, Generation};
+use crate::protocol::{Answer, Edited, Event, Failure, Generation};
 
 /// Which figure of this part an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +17,8 @@ pub enum Outcome {
 #[derive(Clone, PartialEq)]
 pub struct Editing {
     pub edits: Vec<Switched>,
+    /// Why each of them can't be made in this run, if it can't: the others are made without it. Empty before that is known.
+    pub problems: Vec<Option<Failure>>,
     /// They change the corrupted run instead of the clean one.
     pub corrupted: bool,
     pub edited: Figure<Edited>,
@@ -28,6 +29,7 @@ impl Default for Editing {
     fn default() -> Self {
         Editing {
             edits: Vec::new(),
+            problems: Vec::new(),
             corrupted: false,
             edited: Figure::waiting(),
             goes_on: [Figure::waiting(), Figure::waiting()],
@@ -36,16 +38,16 @@ impl Default for Editing {
 }
 
 impl Editing {
-    /// The edits switched on, as the engine reads them.
-    pub fn set(&self) -> Vec<String> {
-        self.edits.iter().filter(|switched| switched.on).map(|switched| switched.edit.to_string()).collect()
+    /// The edits that are made: those switched on that can be.
+    pub fn made(&self) -> impl Iterator<Item = &EditText> {
+        let can_be = |at: usize| self.problem(at).is_none();
+        let on = self.edits.iter().enumerate().filter(move |(at, switched)| switched.on && can_be(*at));
+        on.map(|(_, switched)| &switched.edit)
     }
 
-    /// The texts over which means are taken, where an edit needs one: the prompts of all examples.
-    pub fn corpus(&self) -> Vec<String> {
-        let is_needed = self.edits.iter().any(|switched| switched.on && switched.edit.change == TextChange::Mean);
-        let prompts = PRESETS.iter().filter(|_| is_needed).flat_map(|preset| [preset.clean, preset.corrupted]);
-        prompts.map(str::to_owned).collect()
+    /// Why an edit can't be made.
+    pub fn problem(&self, index: usize) -> Option<&Failure> {
+        self.problems.get(index).and_then(Option::as_ref)
     }
 
     /// Whether there is room for one more.
@@ -64,42 +66,26 @@ impl Editing {
         match there {
             Some(at) => self.edits[at] = Switched { edit, on: true },
             None if self.has_room() => self.edits.push(Switched { edit, on: true }),
-            None => return,
+            None => {}
         }
-        self.changed();
     }
 
     pub fn change(&mut self, index: usize, change: TextChange) {
         if let Some(switched) = self.edits.get_mut(index) {
             switched.edit.change = change;
-            self.changed();
         }
     }
 
     pub fn switch(&mut self, index: usize, on: bool) {
         if let Some(switched) = self.edits.get_mut(index) {
             switched.on = on;
-            self.changed();
         }
     }
 
     pub fn remove(&mut self, index: usize) {
         if index < self.edits.len() {
             self.edits.remove(index);
-            self.changed();
         }
-    }
-
-    /// The edits are others; the text without them stays.
-    pub fn changed(&mut self) {
-        self.edited.outdate();
-        self.goes_on[1].outdate();
-    }
-
-    /// The prompt or the model is another one.
-    pub fn prompt_changed(&mut self) {
-        self.changed();
-        self.goes_on[0].outdate();
     }
 
     pub fn hear(&mut self, which: Outcome, edition: u32, event: Event) {

@@ -1,4 +1,5 @@
-//! One figure of the page: its last answer stays on screen while the next is worked out, stopped or has failed.
+//! One figure of the page: what it asks, and the last answer with the question that it answers. Only where the two
+//! questions are one is the answer the present state's; there is no other way for it to become so.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -6,7 +7,7 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::error::Error;
-use crate::protocol::{Answer, Bulk, Event, Failure, Grid, Neurons, Partial, Patch};
+use crate::protocol::{Answer, Bulk, Event, Failure, Grid, ModelInfo, Neurons, Partial, Patch, Request};
 
 /// An answer that several views look at; equal only to itself, so that comparing it costs nothing.
 pub struct Shared<T>(Rc<T>);
@@ -61,14 +62,28 @@ impl Typed {
     }
 }
 
+/// A request to the model that is loaded.
+#[derive(Clone, PartialEq)]
+pub struct Question {
+    pub model: Shared<ModelInfo>,
+    pub request: Request,
+}
+
+/// What a figure asks in some state: nothing while what it hangs on isn't known, or why it can't be asked.
+pub type Asks = Option<Result<Question, Failure>>;
+
 /// One figure of the page.
 pub struct Figure<T> {
-    pub value: Option<Shared<T>>,
+    value: Option<Shared<T>>,
     pub stage: Stage,
     /// Counts what was asked of this figure; an answer to an older question is dropped.
     pub edition: u32,
-    /// The question that `value` answers.
-    answers: u32,
+    asks: Rc<Asks>,
+    /// What `value` answers, and whether in full.
+    answers: Rc<Asks>,
+    is_whole: bool,
+    /// The answer was there already when it was asked for.
+    is_recalled: bool,
 }
 
 #[derive(Clone, PartialEq)]
@@ -82,18 +97,39 @@ pub enum Stage {
 
 impl<T> Figure<T> {
     pub fn waiting() -> Self {
-        Figure { value: None, stage: Stage::Working, edition: 0, answers: 0 }
+        let nothing = Rc::new(None);
+        Figure {
+            value: None,
+            stage: Stage::Working,
+            edition: 0,
+            asks: nothing.clone(),
+            answers: nothing,
+            is_whole: false,
+            is_recalled: false,
+        }
     }
 
-    /// What is shown is no longer what is asked.
-    pub fn outdate(&mut self) {
+    /// Tells the figure what the present state asks of it; true where that is another question than before.
+    pub fn ask(&mut self, asks: Asks) -> bool {
+        if *self.asks == asks {
+            return false;
+        }
+        self.asks = Rc::new(asks);
+        self.edition += 1;
+        self.stage = match &*self.asks {
+            Some(Err(failure)) => Stage::Failed(failure.clone()),
+            // asked, answered, left, and come back to
+            Some(Ok(_)) if self.is_whole && self.is_current() => Stage::Ready,
+            _ => Stage::Working,
+        };
+        self.is_recalled = self.stage == Stage::Ready;
+        true
+    }
+
+    /// Goes on with what was stopped.
+    pub fn go_on(&mut self) {
         self.stage = Stage::Working;
         self.edition += 1;
-    }
-
-    pub fn fail(&mut self, failure: Failure) {
-        self.outdate();
-        self.stage = Stage::Failed(failure);
     }
 
     /// Ends the work on it by a person's wish.
@@ -103,18 +139,30 @@ impl<T> Figure<T> {
         }
     }
 
-    /// Marks a figure as out of date, or as failed where one of the texts that it hangs on is none.
-    pub fn ask_again(&mut self, texts: &[&Typed]) {
-        if texts.contains(&&Typed::Broken) {
-            self.fail(Failure::from(&Error::BrokenText));
-        } else {
-            self.outdate();
-        }
+    fn show(&mut self, value: T, is_whole: bool) {
+        self.value = Some(Shared::new(value));
+        self.answers = self.asks.clone();
+        self.is_whole = is_whole;
     }
 
-    fn show(&mut self, value: T) {
-        self.value = Some(Shared::new(value));
-        self.answers = self.edition;
+    /// Whether it has never been answered.
+    pub fn is_empty(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// Whether nothing need be asked, as the answer was there already.
+    pub fn is_recalled(&self) -> bool {
+        self.is_recalled
+    }
+
+    /// What is asked now, if anything can be.
+    pub fn question(&self) -> Option<&Question> {
+        self.asks.as_ref().as_ref().and_then(|asks| asks.as_ref().ok())
+    }
+
+    /// Whether what is shown answers this in full, asked now or not.
+    pub fn has_answered(&self, question: &Question) -> bool {
+        self.is_whole && matches!(&*self.answers, Some(Ok(answered)) if answered == question)
     }
 
     /// Takes an event of the request that was asked for `edition`; `pick` takes the answer that belongs here.
@@ -123,7 +171,7 @@ impl<T> Figure<T> {
             _ if edition != self.edition => {}
             Event::Done(answer) => {
                 if let Some(value) = pick(answer) {
-                    self.show(value);
+                    self.show(value, true);
                     self.stage = Stage::Ready;
                 }
             }
@@ -140,9 +188,14 @@ impl<T> Figure<T> {
         }
     }
 
-    /// Whether an answer is on its way.
+    /// Whether there is no answer yet.
     pub fn is_working(&self) -> bool {
         self.stage == Stage::Working
+    }
+
+    /// Whether an answer is on its way.
+    pub fn is_coming(&self) -> bool {
+        self.is_working() && self.question().is_some()
     }
 
     /// Whether there is nothing more to ask: the answer is there, or there is none.
@@ -156,7 +209,7 @@ impl<T> Figure<T> {
 
     /// Whether `value` answers what is asked now, in part at least.
     pub fn is_current(&self) -> bool {
-        self.value.is_some() && self.answers == self.edition
+        self.value.is_some() && self.question().is_some() && self.answers == self.asks
     }
 
     /// The value, where it answers what is asked now.
@@ -167,14 +220,26 @@ impl<T> Figure<T> {
 
 impl<T> Clone for Figure<T> {
     fn clone(&self) -> Self {
-        Figure { value: self.value.clone(), stage: self.stage.clone(), edition: self.edition, answers: self.answers }
+        Figure {
+            value: self.value.clone(),
+            stage: self.stage.clone(),
+            edition: self.edition,
+            asks: self.asks.clone(),
+            answers: self.answers.clone(),
+            is_whole: self.is_whole,
+            is_recalled: self.is_recalled,
+        }
     }
 }
 
 impl<T> PartialEq for Figure<T> {
     fn eq(&self, other: &Self) -> bool {
-        let figures = (self.edition, self.answers) == (other.edition, other.answers);
-        figures && self.value == other.value && self.stage == other.stage
+        let same = |a: &Rc<Asks>, b: &Rc<Asks>| Rc::ptr_eq(a, b);
+        self.edition == other.edition
+            && self.value == other.value
+            && self.stage == other.stage
+            && same(&self.asks, &other.asks)
+            && same(&self.answers, &other.answers)
     }
 }
 
@@ -310,11 +375,11 @@ impl<A: Swept> Figure<Sweep<A>> {
                     }
                 }
                 event => {
-                    growing.take().into_iter().for_each(|grown| self.show(grown));
+                    growing.take().into_iter().for_each(|grown| self.show(grown, false));
                     self.hear(edition, event, |answer| A::from_answer(answer).map(Sweep::complete));
                 }
             }
         }
-        growing.into_iter().for_each(|grown| self.show(grown));
+        growing.into_iter().for_each(|grown| self.show(grown, false));
     }
 }

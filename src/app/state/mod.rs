@@ -1,7 +1,9 @@
 //! What the page knows: everything the views draw, and the only ways it changes.
 
+mod asking;
 mod editing;
 mod figure;
+mod ids;
 mod loading;
 mod models;
 mod opening;
@@ -14,9 +16,12 @@ use yew::prelude::*;
 use crate::engine::edit::{EditText, TextChange};
 pub use crate::link::corpus::Part as Corpus;
 use crate::link::{FIRST_PAIR, FIRST_PROMPT, Layer, LensShown, Link, Order, View};
-use crate::protocol::{Event, Failure, Generation, LensTable, LogitLens, ModelInfo, Prediction, RequestId, Token};
+use crate::protocol::{
+    Event, Failure, GenerateOptions, Generation, LensTable, LogitLens, ModelInfo, Prediction, RequestId, Token,
+};
+pub use asking::prompt_of;
 pub use editing::{Editing, Outcome};
-pub use figure::{Figure, Shared, Stage, Sweep, Swept, Typed, is_cancelled};
+pub use figure::{Figure, Question, Shared, Stage, Sweep, Swept, Typed, is_cancelled};
 pub use loading::{Load, Loading};
 pub use models::{Found, LookedAt, Models, ModelsAction, Spot, Work};
 pub use opening::Opened;
@@ -42,8 +47,7 @@ pub struct Table {
 pub struct Writing {
     /// Numbers the generations, so that a stopped one's last events find nobody.
     pub edition: u32,
-    /// The prompt it goes on from.
-    pub after: AttrValue,
+    pub from: GoesOnFrom,
     pub generation: Generation,
     pub stage: WritingStage,
 }
@@ -59,14 +63,12 @@ pub enum WritingStage {
 /// What a generation goes on from: the prompt, or the run that the edits are made in.
 #[derive(Clone, PartialEq)]
 pub struct GoesOnFrom {
-    pub prompt: Typed,
+    pub model: Option<Shared<ModelInfo>>,
+    /// The text of the prompt it goes on from.
+    pub after: AttrValue,
     pub is_corrupted: bool,
-    pub bos: bool,
-    pub reads_text: bool,
-    pub set: Vec<String>,
-    pub corpus: Vec<String>,
-    /// The run that patches take their values from.
-    pub other: Option<Typed>,
+    /// What is asked, but for how it chooses; or why it can't be.
+    pub options: Result<GenerateOptions, Failure>,
 }
 
 /// Where the views send what happens.
@@ -95,6 +97,8 @@ pub struct State {
     /// Which figures are on screen, or nearly: the long ones are worked out only then.
     pub seen: Vec<View>,
     pub opened: Opened,
+    /// Texts that a model without a tokenizer couldn't read.
+    put_by: Option<ids::PutBy>,
     /// Counts the deliberate changes, each of which Back undoes.
     pub steps: u32,
 }
@@ -150,7 +154,7 @@ pub enum Action {
     Edited(Outcome, u32, Event),
     WritingStarted {
         edition: u32,
-        after: AttrValue,
+        from: GoesOnFrom,
     },
     Wrote(u32, Event),
     /// The generated text becomes part of the prompt.
@@ -180,6 +184,7 @@ impl Default for State {
             corpus: Corpus::default(),
             seen: Vec::new(),
             opened: Opened::default(),
+            put_by: None,
             steps: 0,
         }
     }
@@ -204,15 +209,13 @@ impl State {
 
     /// Whether everything above the patches is there: nothing long is begun before.
     pub fn is_at_rest(&self) -> bool {
-        let lens_is_coming = self.pair_found().is_some() && self.lens.is_working();
         let is_writing = self.writing.as_ref().is_some_and(|writing| writing.stage == WritingStage::Working);
-        !self.prediction.is_working() && !lens_is_coming && !self.table.is_working() && !is_writing
+        !self.prediction.is_working() && !self.lens.is_coming() && !self.table.is_working() && !is_writing
     }
 
     /// Whether there are two prompts and two tokens to patch with.
     pub fn has_contrast(&self) -> bool {
-        let there = |figure: &Figure<Prediction>| figure.is_current() && figure.failure().is_none();
-        there(&self.prediction) && there(&self.patching.contrast) && self.pair_found().is_some()
+        self.prediction.is_current() && self.patching.contrast.is_current() && self.pair_found().is_some()
     }
 
     /// Whether the prompts or the pair are such that nothing can be patched between them.
@@ -246,37 +249,14 @@ impl State {
     /// Whether the edits' predictions are still to come.
     pub fn awaits_edits(&self) -> bool {
         let editing = &self.editing;
-        !editing.edits.is_empty() && editing.edited.is_working() && self.model.is_some() && !self.is_blocked()
+        let run = if editing.corrupted { &self.patching.contrast } else { &self.prediction };
+        let has_failed = run.failure().is_some() || self.tokens.iter().any(|token| token.failure().is_some());
+        !editing.edits.is_empty() && editing.edited.is_working() && self.model.is_some() && !has_failed
     }
 
     /// Whether the text without (0) or with (1) the edits is still to come.
     pub fn awaits_text(&self, which: usize) -> bool {
         let editing = &self.editing;
-        let is_wanted = !editing.edits.is_empty() && editing.edited.is_current() && self.sees(View::Edits);
-        is_wanted && editing.goes_on[which].is_working() && !self.is_blocked()
-    }
-
-    /// The prompt that the edits are made in.
-    pub fn edited_prompt(&self) -> &Typed {
-        if self.editing.corrupted { &self.patching.corrupted } else { &self.prompt }
-    }
-
-    pub fn generation_prompt(&self) -> GoesOnFrom {
-        let set = self.editing.set();
-        let is_corrupted = self.editing.corrupted && !set.is_empty();
-        let (prompt, other) = if is_corrupted {
-            (&self.patching.corrupted, &self.prompt)
-        } else {
-            (&self.prompt, &self.patching.corrupted)
-        };
-        GoesOnFrom {
-            prompt: prompt.clone(),
-            is_corrupted,
-            bos: self.bos,
-            reads_text: self.reads_text(),
-            other: (!set.is_empty() && self.has_contrast()).then(|| other.clone()),
-            set,
-            corpus: self.editing.corpus(),
-        }
+        editing.edited.is_current() && self.sees(View::Edits) && editing.goes_on[which].is_coming()
     }
 }

@@ -67,39 +67,20 @@ impl State {
         }
         self.opened.count += 1;
         self.opened.notices = notices;
-        let before = self.link();
         self.prompt = link.prompt.as_str().into();
         self.bos = link.bos;
         self.pair = [link.pair[0].as_str().into(), link.pair[1].as_str().into()];
         self.lens_shown = link.lens;
+        self.table_final_ln = link.table_final_ln;
         self.patching.corrupted = link.corrupted.as_str().into();
+        self.patching.reversed = link.reversed;
+        self.patching.layer = link.layer;
         self.patching.neuron = link.neuron;
         self.patching.order = link.order;
+        self.editing.corrupted = link.edit_corrupted;
         self.editing.edits = link.edits;
         self.weights = link.congruence;
         self.corpus = link.corpus;
-        // a step back that changed nothing but a switch leaves the figures as they are
-        if before.table_final_ln != link.table_final_ln {
-            self.table_final_ln = link.table_final_ln;
-            self.table.ask_again(&[&self.prompt]);
-        }
-        if before.reversed != link.reversed {
-            self.patching.reversed = link.reversed;
-            self.patching.patches_changed();
-        }
-        if before.layer != link.layer {
-            self.patching.choose(link.layer);
-        }
-        if before.edit_corrupted != link.edit_corrupted || before.edits != self.editing.edits {
-            self.editing.corrupted = link.edit_corrupted;
-            self.editing.prompt_changed();
-        }
-        let now = self.link();
-        if (&before.prompt, &before.corrupted, before.bos, &before.pair)
-            != (&now.prompt, &now.corrupted, now.bos, &now.pair)
-        {
-            self.all_changed();
-        }
         if let Some(view) = link.view {
             self.opened.view = Some(view);
         }
@@ -115,10 +96,11 @@ impl State {
         (self.patching.layer, self.patching.neuron) = (link.layer, link.neuron);
         self.weights = link.congruence;
         self.corpus = link.corpus;
+        let read = self.as_read();
         self.model = Some(Shared::new(model));
         self.opened.notices.extend(refused.iter().map(ToString::to_string));
-        self.patching.forget_layer();
-        self.all_changed();
+        self.patching.shown_layer = None;
+        self.fit_texts(read);
         !is_first
     }
 }

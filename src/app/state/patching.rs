@@ -63,39 +63,9 @@ impl Default for Patching {
 }
 
 impl Patching {
-    /// The corrupted prompt's own figure is to be asked again.
-    pub fn contrast_changed(&mut self) {
-        self.contrast.ask_again(&[&self.corrupted]);
-    }
-
-    /// Everything between the two prompts is to be asked again.
-    pub fn pair_changed(&mut self) {
-        self.attributions.iter_mut().for_each(Figure::outdate);
-        self.patches_changed();
-    }
-
-    /// All patches are to be made again, the other way round perhaps.
-    pub fn patches_changed(&mut self) {
-        self.layers.iter_mut().for_each(Figure::outdate);
-        self.maps.iter_mut().for_each(Figure::outdate);
-        self.neurons.outdate();
-        self.all_asked = false;
-    }
-
-    pub fn choose(&mut self, layer: Option<Layer>) {
-        self.layer = layer;
-        self.settle_layer();
-    }
-
-    /// Another model has other layers.
-    pub fn forget_layer(&mut self) {
-        self.shown_layer = None;
-        self.settle_layer();
-    }
-
     /// Shows the layer chosen, or else the MLP whose patch at all positions brings back most. The first MLP goes last:
     /// it works on the tokens themselves, so that patching it is nearly the same as changing the prompt.
-    fn settle_layer(&mut self) {
+    pub(super) fn settle_layer(&mut self) {
         let busiest = || {
             let mlps = self.layers[1].current().filter(|mlps| mlps.is_complete())?;
             let shares = mlps.values().iter().enumerate().filter(|(_, share)| share.is_finite());
@@ -106,7 +76,6 @@ impl Patching {
         if layer != self.shown_layer {
             self.shown_layer = layer;
             self.all_asked = false;
-            self.neurons.outdate();
         }
     }
 
@@ -115,10 +84,7 @@ impl Patching {
             Patched::Contrast | Patched::Attribution(_) => {
                 events.into_iter().for_each(|event| self.hear_one(which, edition, event));
             }
-            Patched::Layers(which) => {
-                self.layers[which].hear_sweep(edition, events);
-                self.settle_layer();
-            }
+            Patched::Layers(which) => self.layers[which].hear_sweep(edition, events),
             Patched::Map(which) => self.maps[which].hear_sweep(edition, events),
             Patched::Neurons => self.neurons.hear_sweep(edition, events),
         }
@@ -141,7 +107,7 @@ impl Patching {
     /// Ends a sweep by a person's wish, or takes it up again.
     pub fn stop(&mut self, which: Patched, stop: bool) {
         fn turn<T>(figure: &mut Figure<T>, stop: bool) {
-            if stop { figure.stop() } else { figure.outdate() }
+            if stop { figure.stop() } else { figure.go_on() }
         }
         match which {
             Patched::Contrast | Patched::Attribution(_) => {}

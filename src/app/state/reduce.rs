@@ -9,36 +9,6 @@ use super::{Action, Lens, Loading, State, Table, Typed, Writing, WritingStage};
 use crate::protocol::{Answer, Event, Generation};
 
 impl State {
-    /// Everything that hangs on the prompt is to be asked again.
-    pub(super) fn prompt_changed(&mut self) {
-        self.prediction.ask_again(&[&self.prompt]);
-        self.lens.ask_again(&[&self.prompt]);
-        self.table.ask_again(&[&self.prompt]);
-        self.patching.pair_changed();
-        self.editing.prompt_changed();
-    }
-
-    fn corrupted_changed(&mut self) {
-        self.patching.contrast_changed();
-        self.patching.pair_changed();
-        self.editing.prompt_changed();
-    }
-
-    fn pair_changed(&mut self, which: usize) {
-        self.tokens[which].ask_again(&[&self.pair[which]]);
-        self.lens.ask_again(&[&self.prompt]);
-        self.patching.pair_changed();
-        self.editing.changed();
-    }
-
-    /// Everything is to be asked again.
-    pub(super) fn all_changed(&mut self) {
-        self.prompt_changed();
-        self.corrupted_changed();
-        self.pair_changed(0);
-        self.pair_changed(1);
-    }
-
     fn append(&mut self, text: &str, ids: &[u32]) {
         let Typed::Text(prompt) = &self.prompt else { return };
         let longer = if self.reads_text() {
@@ -47,7 +17,6 @@ impl State {
             ids.iter().fold(prompt.to_string(), |prompt, id| format!("{prompt} #{id}"))
         };
         self.prompt = Typed::Text(longer.into());
-        self.prompt_changed();
     }
 
     fn wrote(&mut self, edition: u32, event: Event) {
@@ -107,40 +76,32 @@ impl State {
         match action {
             Action::Prompt(typed) => {
                 self.prompt = typed;
-                self.prompt_changed();
                 return false;
             }
             Action::Append(token) => self.append(&token.token, &[token.id]),
             Action::Bos(bos) => {
                 self.bos = bos;
-                self.prompt_changed();
-                self.corrupted_changed();
             }
             Action::Pair(which, typed) => {
                 self.pair[which] = typed;
-                self.pair_changed(which);
                 return false;
             }
             Action::LensShown(shown) => self.lens_shown = shown,
             Action::TableFinalLn(final_ln) => {
                 self.table_final_ln = final_ln;
-                self.table.ask_again(&[&self.prompt]);
             }
             Action::Corrupted(typed) => {
                 self.patching.corrupted = typed;
-                self.corrupted_changed();
                 return false;
             }
             Action::Example { prompts: [clean, corrupted], pair } => {
                 (self.prompt, self.patching.corrupted) = (clean.into(), corrupted.into());
                 self.pair = pair.map(Typed::from);
-                self.all_changed();
             }
             Action::Reversed(reversed) => {
                 self.patching.reversed = reversed;
-                self.patching.patches_changed();
             }
-            Action::Layer(layer) => self.patching.choose(layer),
+            Action::Layer(layer) => self.patching.layer = layer,
             Action::AllLayers => self.patching.all_asked = true,
             Action::Neuron(neuron) => self.patching.neuron = neuron,
             Action::Order(order) => self.patching.order = order,
@@ -155,7 +116,6 @@ impl State {
             Action::EditCorrupted(corrupted) if corrupted == self.editing.corrupted => return false,
             Action::EditCorrupted(corrupted) => {
                 self.editing.corrupted = corrupted;
-                self.editing.prompt_changed();
             }
             Action::Weights(change) => {
                 let before = self.weights.clone();
@@ -196,13 +156,14 @@ impl State {
                 self.loading = Loading::Idle;
                 return false;
             }
-            Action::WritingStarted { edition, after } => {
+            Action::WritingStarted { edition, from } => {
                 let generation = Generation { ids: Vec::new(), text: String::new() };
-                self.writing = Some(Writing { edition, after, generation, stage: WritingStage::Working });
+                self.writing = Some(Writing { edition, from, generation, stage: WritingStage::Working });
                 return false;
             }
             Action::KeepWriting => {
-                if let Some(writing) = self.writing.take() {
+                let from = self.goes_on_from();
+                if let Some(writing) = self.writing.take_if(|writing| writing.from == from && !from.is_corrupted) {
                     self.append(&writing.generation.text, &writing.generation.ids);
                 }
             }
@@ -223,6 +184,7 @@ impl Reducible for State {
         {
             next.steps += 1;
         }
+        next.ask();
         Rc::new(next)
     }
 }

@@ -6,16 +6,18 @@ use yew::prelude::*;
 use super::congruence::to_weights;
 use crate::app::format::number;
 use crate::app::state::{Action, Dispatch};
+use crate::app::widgets::failure::Notice;
 use crate::engine::edit::{EditText, Part, TextChange, TextPositions};
 use crate::engine::site::{BlockSite, Site};
 use crate::link::Switched;
+use crate::protocol::Failure;
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub index: usize,
     pub switched: Switched,
-    /// The run that patches take their values from.
-    pub other: &'static str,
+    /// Why it can't be made, if it can't.
+    pub problem: Option<Failure>,
     pub dispatch: Dispatch,
 }
 
@@ -72,7 +74,7 @@ pub fn EditRow(props: &Props) -> Html {
     };
     let onremove = Callback::from(move |_: MouseEvent| dispatch.dispatch(Action::RemoveEdit(index)));
     html! {
-        <li class={classes!("edit", (!on).then_some("off"))}>
+        <li class={classes!("edit", (!on).then_some("off"), props.problem.is_some().then_some("unusable"))}>
             <label class="switch">
                 <input type="checkbox" role="switch" checked={*on} onchange={onswitch} aria-label={format!("{name} on")} />
                 <span><b>{ name.clone() }</b><small>{ at(edit) }</small></span>
@@ -80,7 +82,7 @@ pub fn EditRow(props: &Props) -> Html {
             <select aria-label={format!("What is done to {name}")} onchange={onkind}>
                 { for KINDS.iter().map(|each| html! {
                     <option value={each.word} selected={each.word == kind.word}>
-                        { if each.word == "clean" { format!("from {}", props.other) } else { each.text.to_owned() } }
+                        { each.text }
                     </option>
                 }) }
             </select>
@@ -91,6 +93,7 @@ pub fn EditRow(props: &Props) -> Html {
             <button type="button" class="small remove" aria-label={format!("Remove {name}")} title="Remove" onclick={onremove}>{ "×" }</button>
             <code>{ edit.to_string() }</code>
             { weights }
+            <Notice id={format!("edit-{index}-failure")} failure={props.problem.clone()} />
         </li>
     }
 }
@@ -106,8 +109,9 @@ struct Kind {
     range: (f32, f32),
 }
 
-const KINDS: [Kind; 5] = [
-    Kind { word: "clean", text: "from the other run", sign: "", first: TextChange::Clean, range: (0.0, 0.0) },
+const KINDS: [Kind; 6] = [
+    Kind { word: "clean", text: "from clean", sign: "", first: TextChange::Clean, range: (0.0, 0.0) },
+    Kind { word: "corrupted", text: "from corrupted", sign: "", first: TextChange::Corrupted, range: (0.0, 0.0) },
     Kind { word: "scale", text: "scaled", sign: "× ", first: TextChange::Scale(0.0), range: (-2.0, 3.0) },
     Kind { word: "add", text: "added to", sign: "+ ", first: TextChange::Add(3.0), range: (-10.0, 10.0) },
     Kind { word: "mean", text: "at its mean", sign: "", first: TextChange::Mean, range: (0.0, 0.0) },
@@ -117,10 +121,11 @@ const KINDS: [Kind; 5] = [
 fn kind_of(change: TextChange) -> &'static Kind {
     match change {
         TextChange::Clean => &KINDS[0],
-        TextChange::Scale(_) => &KINDS[1],
-        TextChange::Add(_) => &KINDS[2],
-        TextChange::Mean => &KINDS[3],
-        TextChange::Set(_) => &KINDS[4],
+        TextChange::Corrupted => &KINDS[1],
+        TextChange::Scale(_) => &KINDS[2],
+        TextChange::Add(_) => &KINDS[3],
+        TextChange::Mean => &KINDS[4],
+        TextChange::Set(_) => &KINDS[5],
     }
 }
 
@@ -130,7 +135,7 @@ type ToChange = fn(f32) -> TextChange;
 /// What the slider moves, and how to put it back.
 fn amount(change: TextChange) -> Option<(f32, ToChange)> {
     match change {
-        TextChange::Clean | TextChange::Mean => None,
+        TextChange::Clean | TextChange::Corrupted | TextChange::Mean => None,
         TextChange::Scale(value) => Some((value, TextChange::Scale)),
         TextChange::Add(value) => Some((value, TextChange::Add)),
         TextChange::Set(value) => Some((value, TextChange::Set)),

@@ -5,17 +5,19 @@ use yew::prelude::*;
 
 use super::edit_row::EditRow;
 use crate::app::format::{percent, signed};
-use crate::app::state::{Action, Dispatch, Editing, Figure, Lens, Shared};
+use crate::app::state::{Action, Dispatch, Editing, Figure, Shared};
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::{failure::Notice, token};
 use crate::link::{MAX_EDITS, View, read_edit};
-use crate::protocol::{Failure, Generation, ModelInfo, Outcome};
+use crate::protocol::{Failure, Generation, ModelInfo, Outcome, Token};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub model: Option<Shared<ModelInfo>>,
     pub editing: Editing,
-    pub lens: Figure<Lens>,
+    /// Both tokens of the pair, once they are known.
+    pub found: Option<[Token; 2]>,
     pub is_busy: bool,
     pub dispatch: Dispatch,
 }
@@ -52,7 +54,6 @@ pub fn Edits(props: &Props) -> Html {
             </label>
         }
     };
-    let other = if editing.corrupted { "clean" } else { "corrupted" };
     let caption = html! {
         "Changes made inside the model, one after the other, as it runs. Add them from the figures above, or type one; \
          what the model says follows each switch and slider."
@@ -68,7 +69,7 @@ pub fn Edits(props: &Props) -> Html {
                     if has_edits {
                         <ol class="edit-list">
                             { for editing.edits.iter().enumerate().map(|(index, switched)| html! {
-                                <EditRow key={index} {index} switched={switched.clone()} {other} dispatch={props.dispatch.clone()} />
+                                <EditRow key={index} {index} switched={switched.clone()} problem={editing.problem(index).cloned()} dispatch={props.dispatch.clone()} />
                             }) }
                         </ol>
                     } else {
@@ -85,7 +86,7 @@ pub fn Edits(props: &Props) -> Html {
                             <code>{ "1:220" }</code>{ " a neuron, " }<code>{ "2.h3" }</code>{ " a head, " }<code>{ "0.attn" }</code>{ ", " }
                             <code>{ "1.mlp" }</code>{ ", " }<code>{ "3.resid_pre" }</code>{ " a whole vector; then " }
                             <code>{ "=0" }</code>{ ", " }<code>{ "=+3" }</code>{ " added, " }<code>{ "=*2" }</code>{ " scaled, " }
-                            <code>{ "=clean" }</code>{ format!(" taken from the {other} prompt; then ") }
+                            <code>{ "=clean" }</code>{ " or " }<code>{ "=corrupted" }</code>{ " taken from that prompt; then " }
                             <code>{ "@all" }</code>{ ", " }<code>{ "@last" }</code>{ " or positions." }
                         </p>
                     </form>
@@ -104,33 +105,39 @@ fn full() -> Failure {
 /// Before and after, side by side.
 fn outcomes(props: &Props) -> Html {
     let editing = &props.editing;
-    let Some(edited) = editing.edited.value.as_ref().filter(|_| !editing.edits.is_empty()) else {
+    if editing.edited.is_empty() || editing.edits.is_empty() {
         return html! { <p class="empty-list">{ "What the model says before and after will stand here." }</p> };
-    };
-    let pair = props.lens.value.as_ref().map(|lens| lens.pair.clone());
-    let names =
-        pair.map_or_else(String::new, |[a, b]| format!("{} − {}", token::plain(&a.token), token::plain(&b.token)));
-    let is_stale = !editing.edited.is_current();
-    let side = |title: &'static str, outcome: &Outcome, text: &Figure<Generation>| {
+    }
+    let names = |[a, b]: &[Token; 2]| format!("{} − {}", token::plain(&a.token), token::plain(&b.token));
+    let names = props.found.as_ref().map_or_else(String::new, names);
+    let outcome = |outcome: &Outcome| {
         html! {
-            <div class={classes!("outcome-side", is_stale.then_some("stale"))}>
-                <h3>{ title }</h3>
+            <>
                 <p class="total"><span>{ "logit difference " }<span class="tok">{ names.clone() }</span></span><b>{ signed(outcome.diff) }</b></p>
                 <ol>{ for outcome.top.iter().map(|candidate| html! {
                     <li>{ token::inline(&candidate.token) }<span class="bar"><i style={format!("--p:{:.4}", candidate.prob)} /></span>
                         <span class="figures">{ percent(candidate.prob) }</span></li>
                 }) }</ol>
-                <p class={classes!("goes-on", (!text.is_current()).then_some("stale"))} dir="auto">
+            </>
+        }
+    };
+    let edited = editing.edited.current();
+    let side = |title: &'static str, said: Option<&Outcome>, text: &Figure<Generation>| {
+        html! {
+            <div class="outcome-side">
+                <h3>{ title }</h3>
+                <Shown is_current={said.is_some()}>{ for said.map(outcome) }</Shown>
+                <Shown tag="p" class="goes-on" is_current={text.is_current()}>
                     <span>{ "goes on" }</span>
-                    if let Some(generation) = &text.value { <ins>{ &generation.text }</ins> }
-                </p>
+                    if let Some(generation) = text.current() { <ins dir="auto">{ &generation.text }</ins> }
+                </Shown>
             </div>
         }
     };
     html! {
         <>
-        { side("As trained", &edited.before, &editing.goes_on[0]) }
-        { side("With the edits", &edited.after, &editing.goes_on[1]) }
+        { side("As trained", edited.map(|edited| &edited.before), &editing.goes_on[0]) }
+        { side("With the edits", edited.map(|edited| &edited.after), &editing.goes_on[1]) }
         <Notice id="goes-on-failure" failure={editing.goes_on[1].failure().or_else(|| editing.goes_on[0].failure())} />
         </>
     }

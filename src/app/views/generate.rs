@@ -4,10 +4,10 @@ use yew::prelude::*;
 
 use crate::app::client::Client;
 use crate::app::format::tokens;
-use crate::app::requests::prompt_of;
-use crate::app::state::{Action, Dispatch, GoesOnFrom, Typed, Writing, WritingStage};
+use crate::app::state::{Action, Dispatch, GoesOnFrom, Writing, WritingStage};
 use crate::app::widgets::failure::Notice;
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown;
 use crate::error::Error;
 use crate::link::View;
 use crate::protocol::{Event as Told, Failure, GenerateOptions, Lane, Request};
@@ -15,7 +15,8 @@ use crate::protocol::{Event as Told, Failure, GenerateOptions, Lane, Request};
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub client: Client,
-    pub asks: GoesOnFrom,
+    /// What a text written now would go on from.
+    pub from: GoesOnFrom,
     /// A model is there to write.
     pub ready: bool,
     pub writing: Option<Writing>,
@@ -47,7 +48,7 @@ pub fn Generate(props: &Props) -> Html {
     let is_working = props.writing.as_ref().is_some_and(|writing| writing.stage == WritingStage::Working);
 
     // Another prompt or edit makes the text now being written pointless, and it would keep the other figures waiting.
-    use_effect_with(props.asks.clone(), {
+    use_effect_with(props.from.clone(), {
         let (client, running) = (props.client.clone(), running.clone());
         move |_| {
             if let Some(id) = running.borrow_mut().take() {
@@ -57,23 +58,19 @@ pub fn Generate(props: &Props) -> Html {
     });
     let onsubmit = {
         let (settings, refused, running) = (settings.clone(), refused.setter(), running.clone());
-        let (client, dispatch, asks) = (props.client.clone(), props.dispatch.clone(), props.asks.clone());
+        let (client, dispatch, from) = (props.client.clone(), props.dispatch.clone(), props.from.clone());
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
             if is_working {
                 return;
             }
-            match options(&settings, &asks) {
+            match options(&settings, &from) {
                 Err(failure) => refused.set(Some(failure)),
                 Ok(options) => {
                     refused.set(None);
                     *editions.borrow_mut() += 1;
                     let edition = *editions.borrow();
-                    let after = match &asks.prompt {
-                        Typed::Text(text) => text.clone(),
-                        Typed::Broken => AttrValue::default(),
-                    };
-                    dispatch.dispatch(Action::WritingStarted { edition, after });
+                    dispatch.dispatch(Action::WritingStarted { edition, from: from.clone() });
                     let dispatch = dispatch.clone();
                     let hear = move |event: Told| dispatch.dispatch(Action::Wrote(edition, event));
                     *running.borrow_mut() = Some(client.ask(Some(Lane::Generate), Request::Generate(options), hear));
@@ -107,7 +104,7 @@ pub fn Generate(props: &Props) -> Html {
     });
     let has_text = props.writing.as_ref().is_some_and(|writing| !writing.generation.ids.is_empty());
     html! {
-        <Section view={View::Generation} title="Generation" caption={caption(&props.asks)} is_busy={false} dispatch={props.dispatch.clone()}>
+        <Section view={View::Generation} title="Generation" caption={caption(&props.from)} is_busy={false} dispatch={props.dispatch.clone()}>
             <form class="settings" {onsubmit}>
                 <Setting id="max" label="Max tokens" value={settings.max.clone()} onset={set(|s, v| s.max = v)} />
                 <Setting id="temperature" label="Temperature" value={settings.temperature.clone()} onset={set(|s, v| s.temperature = v)} />
@@ -121,25 +118,27 @@ pub fn Generate(props: &Props) -> Html {
             </form>
             <Notice id="generate-failure" failure={(*refused).clone().or(failed)} />
             if let Some(writing) = &props.writing {
-                <p class="written" dir="auto"><span class="after">{ &writing.after }</span><ins>{ &writing.generation.text }</ins></p>
+                <Shown is_current={writing.from == props.from}>
+                    <p class="written" dir="auto"><span class="after">{ &writing.from.after }</span><ins>{ &writing.generation.text }</ins></p>
+                    <div class="outcome">
+                        <p class="readout" role="status">{ outcome(writing) }</p>
+                        if has_text && !is_working && !writing.from.is_corrupted {
+                            <button type="button" onclick={onkeep}>{ "Append to prompt" }</button>
+                        }
+                    </div>
+                </Shown>
             }
-            <div class="outcome">
-                <p class="readout" role="status">{ props.writing.as_ref().map(outcome) }</p>
-                if has_text && !is_working && !props.asks.is_corrupted {
-                    <button type="button" onclick={onkeep}>{ "Append to prompt" }</button>
-                }
-            </div>
         </Section>
     }
 }
 
-fn caption(asks: &GoesOnFrom) -> Html {
-    let edits = match asks.set.len() {
+fn caption(from: &GoesOnFrom) -> Html {
+    let edits = match from.options.as_ref().map_or(0, |options| options.set.len()) {
         0 => String::new(),
         1 => ", under the edit above".to_owned(),
         count => format!(", under the {count} edits above"),
     };
-    let prompt = if asks.is_corrupted { "corrupted prompt" } else { "prompt" };
+    let prompt = if from.is_corrupted { "corrupted prompt" } else { "prompt" };
     html! {
         <>
         { format!("Writes on from the {prompt}{edits}. ") }
@@ -165,7 +164,7 @@ fn outcome(writing: &Writing) -> String {
 ///
 /// # Errors
 /// The first box that holds no number; whether a number is in range is the worker's to say.
-fn options(settings: &Settings, asks: &GoesOnFrom) -> Result<GenerateOptions, Failure> {
+fn options(settings: &Settings, from: &GoesOnFrom) -> Result<GenerateOptions, Failure> {
     fn read<T: std::str::FromStr>(option: &'static str, text: &str, what: &str) -> Result<T, Failure> {
         let problem = || format!("must be {what}; {:?} is none.", text.trim());
         text.trim().parse().map_err(|_| Failure::from(&Error::BadOption { option, problem: problem() }))
@@ -174,16 +173,12 @@ fn options(settings: &Settings, asks: &GoesOnFrom) -> Result<GenerateOptions, Fa
         if text.trim().is_empty() { Ok(None) } else { read(option, text, what).map(Some) }
     }
     Ok(GenerateOptions {
-        prompt: prompt_of(&asks.prompt, asks.reads_text)?,
         max: read("max tokens", &settings.max, "a whole number")?,
         temperature: read("temperature", &settings.temperature, "a number")?,
         top_k: unless_empty("top-k", &settings.top_k, "a whole number, or empty for all")?,
         top_p: unless_empty("top-p", &settings.top_p, "a number, or empty for 1")?,
         seed: read("seed", &settings.seed, "a whole number")?,
-        set: asks.set.clone(),
-        clean: asks.other.as_ref().map(|other| prompt_of(other, asks.reads_text)).transpose()?,
-        corpus: asks.corpus.clone(),
-        no_bos: !asks.bos,
+        ..from.options.clone()?
     })
 }
 

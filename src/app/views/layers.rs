@@ -7,6 +7,7 @@ use crate::app::charts::heat::Unit;
 use crate::app::charts::line::{Band, LineChart, Point, Series};
 use crate::app::state::{Dispatch, Figure, LAYER_SITES, Patched, Patching};
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::{failure::Notice, sweep};
 use crate::link::View;
 use crate::protocol::{Attribution, PatchSite};
@@ -39,9 +40,7 @@ pub fn Layers(props: &Props) -> Html {
     html! {
         <Section view={View::Layers} title="Layer by layer" {caption} is_busy={props.is_busy} dispatch={props.dispatch.clone()}>
             <Notice id="layers-failure" {failure} />
-            <div class={classes!("layers-plot", (!is_current).then_some("stale"))}>
-                { for chart(patching) }
-            </div>
+            <Shown class="layers-plot" {is_current}>{ for chart(patching) }</Shown>
             <div class="layer-keys">
                 <p class="key total-effect"><i />
                     <span><b>{ TOTAL }</b>{ format!(": the {into} run with all positions of the component taken from the {from} run; share of the difference brought back") }</span></p>
@@ -57,9 +56,9 @@ pub fn Layers(props: &Props) -> Html {
 /// Both series, once all of their parts are there.
 fn chart(patching: &Patching) -> Option<Html> {
     let [attn, mlp] = &patching.layers;
-    let (attn, mlp) = (attn.value.as_ref()?, mlp.value.as_ref()?);
+    let (attn, mlp) = (attn.current()?, mlp.current()?);
     let [clean, corrupted] = &patching.attributions;
-    let (clean, corrupted) = (clean.value.as_ref()?, corrupted.value.as_ref()?);
+    let (clean, corrupted) = (clean.current()?, corrupted.current()?);
     let layers = attn.values().len().min(mlp.values().len());
     if clean.attn.len() != layers || corrupted.attn.len() != layers {
         return None;

@@ -8,6 +8,7 @@ use crate::app::charts::line::{Band, LineChart, Point, Series};
 use crate::app::format;
 use crate::app::state::{Action, Dispatch, Figure, Lens, Typed};
 use crate::app::widgets::section::Heading;
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::{failure::Notice, token};
 use crate::link::{LensShown, View};
 use crate::protocol::{Failure, Token};
@@ -83,11 +84,9 @@ pub fn LensFigure(props: &Props) -> Html {
                    component as if it were the last." }
             </p>
             <Pair pair={props.pair.clone()} tokens={props.tokens.clone()} lens={props.lens.clone()} dispatch={props.dispatch.clone()} />
-            <div class={classes!("plot", (!props.lens.is_current()).then_some("stale"))}>
-                if let Some(lens) = &props.lens.value {
-                    { chart(lens, show) }
-                }
-            </div>
+            <Shown class="plot" is_current={props.lens.is_current()}>
+                { for props.lens.current().map(|lens| chart(lens, show)) }
+            </Shown>
             <Notice id="lens-failure" {failure} />
             <fieldset class="keys"><legend>{ "Convention" }</legend>{ for toggles }</fieldset>
         </section>

@@ -7,6 +7,7 @@ use super::lens_grid::LensGrid;
 use crate::app::state::{Action, Dispatch, Figure, Table};
 use crate::app::widgets::failure::Notice;
 use crate::app::widgets::section::Heading;
+use crate::app::widgets::shown::Shown;
 use crate::link::View;
 use crate::protocol::Failure;
 
@@ -32,7 +33,6 @@ pub fn LensTableFigure(props: &Props) -> Html {
             </label>
         }
     };
-    // the convention of what is shown, which may not be the one just chosen
     let made_by = |table: &Table| if table.final_ln { FINAL } else { OWN };
     html! {
         <section class="figure lens-table" id={View::Table.word()} aria-labelledby="table-title" aria-busy={props.table.is_working().to_string()}>
@@ -43,11 +43,11 @@ pub fn LensTableFigure(props: &Props) -> Html {
             </p>
             <fieldset class="choice"><legend>{ "Convention" }</legend>{ choice(OWN, false) }{ choice(FINAL, true) }</fieldset>
             <Notice id="table-failure" {failure} />
-            <div class={classes!("table-frame", (!props.table.is_current()).then_some("stale"))}>
-                if let Some(table) = &props.table.value {
+            <Shown class="table-frame" is_current={props.table.is_current()}>
+                if let Some(table) = props.table.current() {
                     <LensGrid table={table.clone()} convention={made_by(table).name} />
                 }
-            </div>
+            </Shown>
         </section>
     }
 }

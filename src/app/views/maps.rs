@@ -7,6 +7,7 @@ use crate::app::charts::heat::{Cell, Column, HeatMap, Unit};
 use crate::app::format::{share, signed};
 use crate::app::state::{Action, Dispatch, Figure, Patched, Patching, SITES, Shared, Sweep};
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::{failure::Notice, sweep, token};
 use crate::engine::edit::{EditText, Part, TextChange, TextPositions};
 use crate::engine::site::{BlockSite, Site};
@@ -35,7 +36,9 @@ pub fn Maps(props: &Props) -> Html {
     let failure = patching.maps.iter().find_map(Figure::failure);
     let columns = columns(props);
     let mut maps = SITES.into_iter().enumerate().map(|(which, site)| {
-        let figure = &patching.maps[which];
+        // by position it needs the tokens of the run that is patched
+        let is_named = site == PatchSite::Heads || !columns.is_empty();
+        let patch = patching.maps[which].current().filter(|_| is_named);
         let title = match site {
             PatchSite::ResidPre => "Residual stream before each layer",
             PatchSite::AttnOut => "Attention output",
@@ -45,11 +48,9 @@ pub fn Maps(props: &Props) -> Html {
         html! {
             <div class="map">
                 <h3>{ title }</h3>
-                <div class={classes!("map-body", (!figure.is_current()).then_some("stale"))}>
-                    if let Some(patch) = &figure.value {
-                        { map(props, (which, site), title, patch, &columns) }
-                    }
-                </div>
+                <Shown class="map-body" is_current={patch.is_some()}>
+                    { for patch.map(|patch| map(props, (which, site), title, patch, &columns)) }
+                </Shown>
             </div>
         }
     });
@@ -71,9 +72,14 @@ pub fn runs(patching: &Patching) -> (&'static str, &'static str) {
     if patching.reversed { ("corrupted", "clean") } else { ("clean", "corrupted") }
 }
 
+/// What an edit does that is a patch.
+pub fn taken_from(reversed: bool) -> TextChange {
+    if reversed { TextChange::Corrupted } else { TextChange::Clean }
+}
+
 /// The positions of the run that is patched.
 fn columns(props: &Props) -> Vec<Column> {
-    let (clean, corrupted) = (&props.prediction.value, &props.patching.contrast.value);
+    let (clean, corrupted) = (props.prediction.current(), props.patching.contrast.current());
     let (Some(clean), Some(corrupted)) = (clean, corrupted) else { return Vec::new() };
     let [in_clean, in_corrupted] = differing(&clean.ids, &corrupted.ids);
     let (run, marks) = if props.patching.reversed { (clean, in_clean) } else { (corrupted, in_corrupted) };
@@ -92,7 +98,6 @@ fn map(
     let (values, is_heads) = (patch.values(), site == PatchSite::Heads);
     let cells: Vec<Cell> =
         values.iter().enumerate().map(|(i, &value)| Cell { value, is_exact: patch.is_exact(i) }).collect();
-    // an answer to older prompts has other columns than those that stand there now
     let names: Vec<Column> = (0..width)
         .map(|i| match columns.get(i) {
             Some(column) if !is_heads => column.clone(),
@@ -145,7 +150,8 @@ fn pick(dispatch: &Dispatch, reversed: bool, site: PatchSite, (row, column): (us
     let edit = |site: BlockSite, part: Part, at: TextPositions| {
         // the edit is made in the run that was patched
         dispatch.dispatch(Action::EditCorrupted(!reversed));
-        let edit = EditText { site: Site::Block(row, site), part, at, change: TextChange::Clean };
+        let change = taken_from(reversed);
+        let edit = EditText { site: Site::Block(row, site), part, at, change };
         dispatch.dispatch(Action::Edit(edit));
     };
     match site {
@@ -170,8 +176,19 @@ pub fn scroll_to(view: View) {
 /// What each head writes straight into the difference, clean run less corrupted run.
 fn direct_heads(props: &Props) -> Html {
     let [clean, corrupted] = &props.patching.attributions;
-    let is_stale = !clean.is_current() || !corrupted.is_current();
-    let (Some(clean), Some(corrupted)) = (&clean.value, &corrupted.value) else { return html! {} };
+    if clean.is_empty() || corrupted.is_empty() {
+        return html! {};
+    }
+    let map = clean.current().zip(corrupted.current()).map(|(clean, corrupted)| direct_map(clean, corrupted));
+    html! {
+        <div class="map">
+            <h3>{ "Attention heads, direct" }</h3>
+            <Shown class="map-body" is_current={map.is_some()}>{ for map }</Shown>
+        </div>
+    }
+}
+
+fn direct_map(clean: &Shared<Attribution>, corrupted: &Shared<Attribution>) -> Html {
     let cells = direct(clean, corrupted);
     let width = clean.heads.first().map_or(1, Vec::len);
     let columns: Vec<Column> = (0..width).map(|i| Column { name: i.to_string(), is_marked: false }).collect();
@@ -188,14 +205,9 @@ fn direct_heads(props: &Props) -> Html {
         })
     };
     html! {
-        <div class="map">
-            <h3>{ "Attention heads, direct" }</h3>
-            <div class={classes!("map-body", is_stale.then_some("stale"))}>
-                <HeatMap id="map-direct" label="Attention heads: direct logit attribution, clean less corrupted, by layer and head; arrow keys move"
-                    {columns} {cells} unit={Unit::Logits} {describe}
-                    hint="What a head writes into the logit difference through the unembedding alone, in logits: clean less corrupted." />
-            </div>
-        </div>
+        <HeatMap id="map-direct" label="Attention heads: direct logit attribution, clean less corrupted, by layer and head; arrow keys move"
+            {columns} {cells} unit={Unit::Logits} {describe}
+            hint="What a head writes into the logit difference through the unembedding alone, in logits: clean less corrupted." />
     }
 }
 

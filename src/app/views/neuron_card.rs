@@ -4,7 +4,7 @@ use yew::prelude::*;
 
 use super::congruence::to_weights;
 use super::corpus::to_corpus;
-use super::maps::scroll_to;
+use super::maps::{scroll_to, taken_from};
 use super::neurons::Neuron;
 use crate::app::format::{share, signed};
 use crate::app::state::{Action, Dispatch, Shared, Sweep};
@@ -19,7 +19,6 @@ pub struct Props {
     pub sweep: Shared<Sweep<Neurons>>,
     pub index: usize,
     pub reversed: bool,
-    pub is_stale: bool,
     pub dispatch: Dispatch,
 }
 
@@ -55,7 +54,7 @@ pub fn NeuronCard(props: &Props) -> Html {
                 <code>{ format!("blocks.{layer}.mlp.hook_post[{neuron}]") }</code>
                 <button type="button" class="small" onclick={onclose}>{ "Close" }</button>
             </div>
-            <dl class={classes!(props.is_stale.then_some("stale"))}>
+            <dl>
                 { for facts.into_iter().map(|(name, value, meaning)| html! {
                     <div><dt>{ name }</dt><dd><b>{ value }</b><span>{ meaning }</span></dd></div>
                 }) }
@@ -85,7 +84,7 @@ pub fn tries(dispatch: &Dispatch, (layer, neuron): Neuron, reversed: bool) -> Ht
     html! {
         <>
         <span>{ "Add to the edits:" }</span>
-        <button type="button" onclick={edit(TextChange::Clean, true)}>{ "Patch it" }</button>
+        <button type="button" onclick={edit(taken_from(reversed), true)}>{ "Patch it" }</button>
         <button type="button" onclick={edit(TextChange::Scale(0.0), false)}>{ "Ablate it" }</button>
         <button type="button" onclick={edit(TextChange::Add(3.0), false)}>{ "Steer it" }</button>
         </>

@@ -6,9 +6,11 @@ use yew::prelude::*;
 use super::maps::runs;
 use super::neuron_card::NeuronCard;
 use crate::app::charts::scatter::{Points, Scatter};
-use crate::app::format::{share, whole};
+use crate::app::format::{share, signed, whole};
+use crate::app::presets::answers_differ;
 use crate::app::state::{Action, Dispatch, Patched, Patching, Shared, Sweep};
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown as Answer;
 use crate::app::widgets::{failure::Notice, sweep};
 use crate::link::{Layer, Order, View};
 use crate::protocol::{ModelInfo, Neurons};
@@ -38,12 +40,12 @@ struct Shown {
 
 impl Shown {
     fn of(patching: &Patching) -> Option<Self> {
-        let sweep = patching.neurons.value.clone()?;
+        let sweep = patching.neurons.current()?.clone();
         let d_mlp = sweep.columns();
         let first_layer = match patching.shown_layer {
-            // an answer about more than one layer begins with the first
-            Some(Layer::One(layer)) if sweep.values().len() == d_mlp => layer,
-            _ => 0,
+            Some(Layer::One(layer)) => layer,
+            // all layers begin with the first
+            Some(Layer::All) | None => 0,
         };
         Some(Shown { sweep, first_layer, d_mlp })
     }
@@ -61,6 +63,11 @@ impl Shown {
     fn name(&self, index: usize) -> String {
         let (layer, neuron) = self.neuron(index);
         format!("L{layer} N{neuron}")
+    }
+
+    /// Whether the two runs answer differently: a neuron that stands out between runs that don't has carried no answer.
+    fn is_finding(&self) -> bool {
+        answers_differ(self.sweep.answer.clean, self.sweep.answer.corrupted)
     }
 
     fn is_all(&self) -> bool {
@@ -97,14 +104,15 @@ pub fn NeuronsFigure(props: &Props) -> Html {
         { format!("Each point is one MLP neuron: the {into} run with this neuron's activations, at all positions, taken from the {from} \
             run. Faint points are first-order estimates; each becomes solid when its exact figure has come.") }
     };
-    let is_stale = !patching.neurons.is_current();
+    let is_current = shown.is_some();
+    let card = shown.as_ref().and_then(|shown| Some((shown, shown.index(patching.neuron?)?)));
     let failure = patching.neurons.failure();
     html! {
         <Section view={View::Neurons} title="Neurons" {caption} is_busy={props.is_busy} dispatch={props.dispatch.clone()}>
             { controls(props) }
             <Notice id="neurons-failure" {failure} />
             { start(props) }
-            <div class={classes!("neurons-body", is_stale.then_some("stale"))}>
+            <Answer class="neurons-body" {is_current}>
                 if let (Some(shown), Some(points)) = (&shown, &*points) {
                     <div class="neurons-plot">
                         { scatter(props, shown, points) }
@@ -112,11 +120,13 @@ pub fn NeuronsFigure(props: &Props) -> Html {
                     </div>
                     { outliers(props, shown, points) }
                 }
-            </div>
-            if let Some((shown, index)) = shown.as_ref().and_then(|shown| Some((shown, shown.index(patching.neuron?)?))) {
-                <NeuronCard neuron={shown.neuron(index)} sweep={shown.sweep.clone()} {index} reversed={patching.reversed}
-                    {is_stale} dispatch={props.dispatch.clone()} />
-            }
+            </Answer>
+            <Answer {is_current}>
+                if let Some((shown, index)) = card {
+                    <NeuronCard neuron={shown.neuron(index)} sweep={shown.sweep.clone()} {index} reversed={patching.reversed}
+                        dispatch={props.dispatch.clone()} />
+                }
+            </Answer>
         </Section>
     }
 }
@@ -196,7 +206,8 @@ fn scatter(props: &Props, shown: &Shown, points: &Shared<Points>) -> Html {
         let (dispatch, shown) = (props.dispatch.clone(), shown.clone());
         Callback::from(move |i: usize| dispatch.dispatch(Action::Neuron(Some(shown.neuron(i)))))
     };
-    let named: Vec<(usize, String)> = points.outliers().take(NAMED).map(|i| (i, shown.name(i))).collect();
+    let most = if shown.is_finding() { NAMED } else { 0 };
+    let named: Vec<(usize, String)> = points.outliers().take(most).map(|i| (i, shown.name(i))).collect();
     let x_title = match patching.order {
         Order::Index if shown.is_all() => "layer",
         Order::Index => "neuron",
@@ -232,6 +243,17 @@ fn scatter(props: &Props, shown: &Shown, points: &Shared<Points>) -> Html {
     }
 }
 
+/// Why no neuron is named.
+fn same_answer(answer: &Neurons) -> String {
+    let which = if answer.clean > 0.0 { "first" } else { "second" };
+    format!(
+        "Both prompts have the same answer, the {which} of the two tokens (logit differences {} and {}): no neuron turns it, so none is \
+         named here as the strongest.",
+        signed(answer.clean),
+        signed(answer.corrupted)
+    )
+}
+
 /// The neurons that do most, in a list.
 fn outliers(props: &Props, shown: &Shown, points: &Points) -> Html {
     let row = |i: usize| {
@@ -252,6 +274,9 @@ fn outliers(props: &Props, shown: &Shown, points: &Points) -> Html {
             </li>
         }
     };
+    if !shown.is_finding() {
+        return html! { <div class="outliers"><p class="no-finding">{ same_answer(&shown.sweep.answer) }</p></div> };
+    }
     html! {
         <div class="outliers">
             <div class="columns" aria-hidden="true">

@@ -4,6 +4,7 @@ use yew::prelude::*;
 
 use crate::app::format::signed;
 use crate::app::state::{Action, Dispatch, Figure, Lens, Typed};
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::typed::TextBox;
 use crate::app::widgets::{failure::Notice, token};
 use crate::protocol::Token;
@@ -34,21 +35,19 @@ pub fn Pair(props: &Props) -> Html {
 
 /// The figure, and in words which way it leans.
 fn difference(lens: &Figure<Lens>) -> Html {
-    let is_stale = !lens.is_current();
-    let value = lens.value.as_ref().and_then(|lens| Some((lens, *lens.points.own_ln.last()?)));
-    let Some((lens, value)) = value else { return html! { <output class="difference" /> } };
-    let [first, second] = &lens.pair;
-    let lean = match value {
-        v if v > 0.0 => html! { <>{ "leans to " }{ token::inline(&first.token) }</> },
-        v if v < 0.0 => html! { <>{ "leans to " }{ token::inline(&second.token) }</> },
-        _ => html! { "leans to neither" },
-    };
-    html! {
-        <output aria-live="off" class={classes!("difference", is_stale.then_some("stale"))}>
-            <b>{ "= " }{ signed(value) }</b>
-            <span>{ lean }</span>
-        </output>
-    }
+    let value = lens.current().and_then(|lens| Some((lens, *lens.points.own_ln.last()?)));
+    let said = value.map(|(lens, value)| {
+        let [first, second] = &lens.pair;
+        let lean = match value {
+            v if v > 0.0 => html! { <>{ "leans to " }{ token::inline(&first.token) }</> },
+            v if v < 0.0 => html! { <>{ "leans to " }{ token::inline(&second.token) }</> },
+            _ => html! { "leans to neither" },
+        };
+        html! {
+            <><b>{ "= " }{ signed(value) }</b><span>{ lean }</span></>
+        }
+    });
+    html! { <Shown class="difference" is_current={said.is_some()}>{ for said }</Shown> }
 }
 
 #[derive(Properties, PartialEq)]
@@ -69,17 +68,16 @@ fn TokenBox(props: &BoxProps) -> Html {
     };
     let id = format!("pair-{which}");
     let failure = props.figure.failure();
-    let found = props.figure.value.as_ref().filter(|_| failure.is_none());
     html! {
         <div class="field">
             <label for={id.clone()}>{ &props.label }</label>
             <TextBox {id} typed={props.typed.clone()} {ontyped} described_by={format!("pair-{which}-failure")}
                 is_invalid={failure.is_some()} />
-            <span class={classes!("found", (!props.figure.is_current()).then_some("stale"))}>
-                if let Some(found) = found {
+            <Shown tag="span" class="found" is_current={props.figure.is_current()}>
+                if let Some(found) = props.figure.current() {
                     <span class="chip">{ token::visible(&found.token) }<small>{ found.id }</small></span>
                 }
-            </span>
+            </Shown>
         </div>
     }
 }

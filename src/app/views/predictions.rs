@@ -4,6 +4,7 @@ use yew::prelude::*;
 
 use crate::app::format::{number, percent};
 use crate::app::state::{Action, Dispatch, Figure};
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::token;
 use crate::protocol::{Candidate, Prediction, Token};
 
@@ -16,12 +17,12 @@ pub struct Props {
 #[component]
 pub fn Predictions(props: &Props) -> Html {
     let figure = &props.prediction;
-    use_effect_with(figure.value.is_some(), |&is_there| {
+    use_effect_with(!figure.is_empty(), |&is_there| {
         if is_there {
             mark_first_prediction();
         }
     });
-    let top = figure.value.as_ref().map(|prediction| &prediction.top[..]).unwrap_or_default();
+    let top = figure.current().map(|prediction| &prediction.top[..]).unwrap_or_default();
     html! {
         <section class="figure predictions" aria-labelledby="predictions-title" aria-busy={figure.is_working().to_string()}>
             <h2 id="predictions-title">{ "Next token" }</h2>
@@ -29,13 +30,13 @@ pub fn Predictions(props: &Props) -> Html {
                 { "The softmax of the logits at the prompt's last position: the ten likeliest tokens of the whole \
                    vocabulary. Click one to write it into the prompt." }
             </p>
-            <div class={classes!("candidates", (!figure.is_current()).then_some("stale"))}>
+            <Shown class="candidates" is_current={figure.is_current()}>
                 <div class="columns" aria-hidden="true">
                     <span>{ "token" }</span><span />
                     <span class="figures">{ "probability" }</span><span class="figures">{ "logit" }</span>
                 </div>
                 <ol>{ for top.iter().map(|candidate| row(candidate, &props.dispatch)) }</ol>
-            </div>
+            </Shown>
         </section>
     }
 }

@@ -4,9 +4,10 @@ use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
 use crate::app::format::{number, percent, signed};
-use crate::app::presets::PRESETS;
-use crate::app::state::{Action, Dispatch, Figure, Lens, Patching, Typed};
+use crate::app::presets::{PRESETS, answers_differ};
+use crate::app::state::{Action, Dispatch, Figure, Patching, Typed};
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::typed::TextBox;
 use crate::app::widgets::{failure::Notice, token};
 use crate::link::View;
@@ -17,7 +18,8 @@ pub struct Props {
     pub prompt: Typed,
     pub pair: [Typed; 2],
     pub prediction: Figure<Prediction>,
-    pub lens: Figure<Lens>,
+    /// Both tokens of the pair, once they are known.
+    pub found: Option<[Token; 2]>,
     pub patching: Patching,
     pub is_busy: bool,
     pub reads_text: bool,
@@ -83,39 +85,65 @@ fn examples(props: &Props) -> Html {
                 { for PRESETS.iter().enumerate().map(option) }
             </select>
             <p class="note">{ here.map_or("Your own prompts and tokens.", |i| PRESETS[i].note) }</p>
+            { for here.and_then(|_| unknown(props)) }
         </div>
     }
+}
+
+/// What tells that the loaded model doesn't know an example: the clean prompt's answer should be the first token, and the
+/// corrupted one's the second.
+fn unknown(props: &Props) -> Option<Html> {
+    let [clean, corrupted] = props.patching.attributions.each_ref().map(Figure::current);
+    let (clean, corrupted, [first, second]) = (clean?.total, corrupted?.total, props.found.as_ref()?);
+    if clean > 0.0 && corrupted < 0.0 {
+        return None;
+    }
+    let what = if answers_differ(clean, corrupted) {
+        html! { "it prefers the wrong token after either prompt. What is found below is about this model, not about the example." }
+    } else {
+        let answer = if clean > 0.0 || corrupted > 0.0 { first } else { second };
+        html! { <>{ "it answers " }{ token::inline(&answer.token) }{ " to both prompts, so nothing below tells how it would choose." }</> }
+    };
+    Some(html! {
+        <p class="note unknown" role="status"><b>{ "The model loaded doesn’t know this example: " }</b>{ what }
+            { format!(" (logit differences {} and {})", signed(clean), signed(corrupted)) }</p>
+    })
 }
 
 /// Both prompts' tokens, likeliest next tokens and logit differences.
 fn contrast(props: &Props) -> Html {
     let (clean, corrupted) = (&props.prediction, &props.patching.contrast);
-    let ids = |figure: &Figure<Prediction>| figure.value.as_ref().map_or(Vec::new(), |value| value.ids.clone());
-    let differing = differing(&ids(clean), &ids(corrupted));
-    let pair = props.lens.value.as_ref().map(|lens| lens.pair.clone());
+    let both = clean.current().zip(corrupted.current());
+    let differing = both.map_or_else(Default::default, |(clean, corrupted)| differing(&clean.ids, &corrupted.ids));
+    let pair = &props.found;
     let title = pair
         .as_ref()
         .map(|[first, second]| format!("{} − {}", token::plain(&first.token), token::plain(&second.token)));
     let side = |which: usize, name: &'static str, figure: &Figure<Prediction>, attribution: &Figure<Attribution>| {
-        let is_stale = !figure.is_current();
+        let total = figure.current().zip(attribution.current()).zip(pair.as_ref());
+        let total = total.map(|((prediction, attribution), pair)| {
+            html! {
+                <>
+                <span>{ "logit difference " }<span class="tok">{ title.clone() }</span></span>
+                <b>{ signed(attribution.total) }</b>
+                <span class="parts">{ logits(pair, prediction, attribution.total) }</span>
+                </>
+            }
+        });
         html! {
             <div class="side">
                 <h3>{ name }</h3>
-                <div class={classes!("side-body", is_stale.then_some("stale"))}>
-                    if let Some(prediction) = &figure.value {
+                <Shown class="side-body" is_current={figure.is_current()}>
+                    if let Some(prediction) = figure.current() {
                         { tokens(prediction, &differing[which]) }
                         <div class="says">
                             <ol>{ for prediction.top.iter().take(3).map(|candidate| html! {
                                 <li>{ token::inline(&candidate.token) }<span class="figures">{ percent(candidate.prob) }</span></li>
                             }) }</ol>
-                            <p class={classes!("total", (!attribution.is_current()).then_some("stale"))}>
-                                <span>{ "logit difference " }<span class="tok">{ title.clone() }</span></span>
-                                <b>{ attribution.value.as_ref().map(|attribution| signed(attribution.total)) }</b>
-                                <span class="parts">{ pair.as_ref().zip(attribution.current()).and_then(|(pair, attribution)| logits(pair, prediction, attribution.total)) }</span>
-                            </p>
+                            <Shown tag="p" class="total" is_current={total.is_some()}>{ for total }</Shown>
                         </div>
                     }
-                </div>
+                </Shown>
             </div>
         }
     };

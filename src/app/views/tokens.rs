@@ -10,6 +10,7 @@ use yew::prelude::*;
 use crate::app::format::{number, percent, tokens};
 use crate::app::state::{Figure, Shared};
 use crate::app::widgets::cursor::{step_along, use_cursor};
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::token;
 use crate::protocol::Prediction;
 
@@ -24,7 +25,7 @@ const CHUNK: usize = 96;
 #[component]
 pub fn Tokens(props: &Props) -> Html {
     let drawn = use_state_eq(|| CHUNK);
-    let count = props.prediction.value.as_ref().map_or(0, |prediction| prediction.ids.len());
+    let count = props.prediction.current().map_or(0, |prediction| prediction.ids.len());
 
     let setter = drawn.setter();
     use_effect_with((*drawn, count), move |&(drawn, count)| {
@@ -35,8 +36,11 @@ pub fn Tokens(props: &Props) -> Html {
     let last = count.saturating_sub(1);
     let cursor = use_cursor(last, index_under, move |at, event| step_along(at, last, event), scroll_to);
 
-    let Some(prediction) = &props.prediction.value else {
+    if props.prediction.is_empty() {
         return html! { <div class="tokens"><div class="chips placeholder" /><p class="readout" /></div> };
+    }
+    let Some(prediction) = props.prediction.current() else {
+        return html! { <Shown class="tokens" is_current={false}>{ Html::default() }</Shown> };
     };
     let active = cursor.active.filter(|&at| at < count);
     let shown = (*drawn).min(count);
@@ -46,7 +50,7 @@ pub fn Tokens(props: &Props) -> Html {
         html! { <Chunk key={from} prediction={prediction.clone()} {range} {active} /> }
     });
     html! {
-        <div class={classes!("tokens", (!props.prediction.is_current()).then_some("stale"))}>
+        <Shown class="tokens" is_current=true>
             <div class="chips" role="listbox" tabindex="0" aria-label={format!("The prompt's {}", tokens(count))}
                 aria-orientation="horizontal" aria-activedescendant={active.map(|at| format!("chip-{at}"))}
                 onpointermove={cursor.onpointermove} onpointerdown={cursor.onpointerdown} onpointerleave={cursor.onpointerleave}
@@ -54,7 +58,7 @@ pub fn Tokens(props: &Props) -> Html {
                 { for chunks }
             </div>
             <p class="readout">{ readout(prediction, active) }</p>
-        </div>
+        </Shown>
     }
 }
 

@@ -8,6 +8,7 @@ pub mod failure;
 pub mod read;
 pub mod section;
 pub mod seen;
+pub mod shown;
 pub mod sweep;
 pub mod theme;
 pub mod token;

@@ -13,7 +13,8 @@ use crate::model::Config;
 /// `PLACE=VALUE@POSITIONS`. The place is a neuron `L:J`, a head `L.hH`, `L.attn`, `L.mlp`, `L.resid_pre`,
 /// `L.resid_mid`, `L.resid_post`, or a site by its TransformerLens name, with `[N]` for one head or neuron. The value
 /// is a number, `zero`, `mean` (over the corpus that is given with the edits), `mean:NUMBER` (a mean measured
-/// elsewhere), `+NUMBER` (added), `*NUMBER` (scaled by), or `clean` (the clean prompt's own). Positions are `all` (the default), `last`, or numbers with commas.
+/// elsewhere), `+NUMBER` (added), `*NUMBER` (scaled by), or `clean` or `corrupted` (that prompt's own). Positions are
+/// `all` (the default), `last`, or numbers with commas.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EditText {
     pub site: Site,
@@ -34,7 +35,10 @@ pub enum TextChange {
     Set(f32),
     Add(f32),
     Scale(f32),
+    /// The clean prompt's own value.
     Clean,
+    /// The corrupted prompt's own value.
+    Corrupted,
     Mean,
 }
 
@@ -96,6 +100,7 @@ fn read_change(text: &str) -> Option<TextChange> {
     match text {
         "zero" => return Some(TextChange::Set(0.0)),
         "clean" => return Some(TextChange::Clean),
+        "corrupted" => return Some(TextChange::Corrupted),
         "mean" => return Some(TextChange::Mean),
         _ => {}
     }
@@ -137,6 +142,7 @@ impl fmt::Display for EditText {
             TextChange::Add(value) => write!(f, "=+{value}")?,
             TextChange::Scale(value) => write!(f, "=*{value}")?,
             TextChange::Clean => f.write_str("=clean")?,
+            TextChange::Corrupted => f.write_str("=corrupted")?,
             TextChange::Mean => f.write_str("=mean")?,
         }
         match &self.at {
@@ -168,7 +174,10 @@ impl EditText {
             TextChange::Set(value) => Change::Set(value),
             TextChange::Add(value) => Change::Add(value),
             TextChange::Scale(factor) => Change::Scale(factor),
-            TextChange::Clean => return bad("takes the clean prompt's value, so a clean prompt is needed.".into()),
+            TextChange::Clean | TextChange::Corrupted => {
+                let which = if self.change == TextChange::Clean { "clean" } else { "corrupted" };
+                return bad(format!("takes the {which} prompt's value, so a {which} prompt is needed."));
+            }
             TextChange::Mean => {
                 return bad("takes a mean over a corpus, so a corpus is needed, or the mean itself: mean:0.06.".into());
             }
@@ -182,10 +191,45 @@ impl EditText {
     /// [`Error::BadOption`] for what this model or prompt doesn't have.
     pub fn edit_to_mean(&self, config: &Config, n_pos: usize, mean: &[f32]) -> Result<Edit> {
         if self.site.block_site() == Some(BlockSite::Pattern) {
-            return bad("can't take a mean of attention's weights: their number differs from prompt to prompt.".into());
+            return no_mean();
         }
         let place = self.with(Change::Set(0.0), config, n_pos)?;
         Ok(Edit { change: Change::Row(mean[place.columns(config)].to_vec()), ..place })
+    }
+
+    /// The positions it puts values in, each with its counterpart in the other run.
+    fn counterparts(&self, config: &Config, n_pos: usize, aligned: &[(usize, usize)]) -> Result<Vec<(usize, usize)>> {
+        check_place(self.site, self.part, config)?;
+        if matches!(self.site.block_site(), Some(BlockSite::Pattern)) {
+            return bad("can't take attention's weights from another prompt; edit q, k or z instead.".into());
+        }
+        if let TextPositions::These(these) = &self.at {
+            let all = Positions::These(these.clone());
+            Edit { site: self.site, part: self.part, at: all, change: Change::Set(0.0) }.check(config, n_pos)?;
+        }
+        let wanted = |pos: usize| match &self.at {
+            TextPositions::All => true,
+            TextPositions::Last => pos + 1 == n_pos,
+            TextPositions::These(these) => these.contains(&pos),
+        };
+        let pairs: Vec<_> = aligned.iter().copied().filter(|(here, _)| wanted(*here)).collect();
+        if pairs.is_empty() {
+            return bad("names positions that have no counterpart in the other prompt.".into());
+        }
+        Ok(pairs)
+    }
+
+    /// Whether it can be made in a run of `n_pos` positions, before any run has been made. `aligned` is as in
+    /// [`EditText::edit_from`], for an edit that takes another run's values.
+    ///
+    /// # Errors
+    /// What making it would be refused with.
+    pub fn can_be_made(&self, config: &Config, n_pos: usize, aligned: &[(usize, usize)]) -> Result<()> {
+        match self.change {
+            TextChange::Clean | TextChange::Corrupted => self.counterparts(config, n_pos, aligned).map(drop),
+            TextChange::Mean if self.site.block_site() == Some(BlockSite::Pattern) => no_mean(),
+            _ => self.with(Change::Set(0.0), config, n_pos).map(drop),
+        }
     }
 
     fn with(&self, change: Change, config: &Config, n_pos: usize) -> Result<Edit> {
@@ -199,36 +243,28 @@ impl EditText {
         Ok(edit)
     }
 
-    /// The edit that puts the clean run's values in. `aligned` are pairs of positions (here, in the clean run) and
-    /// `values [clean positions, width of the site]` the clean run's activation there.
+    /// The edit that puts another run's values in. `aligned` are pairs of positions (here, in the other run) and
+    /// `values [its positions, width of the site]` the other run's activation there.
     ///
     /// # Errors
     /// [`Error::BadOption`] for what this model or prompt doesn't have, and when no position has a counterpart.
     pub fn edit_from(&self, config: &Config, n_pos: usize, aligned: &[(usize, usize)], values: &[f32]) -> Result<Edit> {
-        check_place(self.site, self.part, config)?;
-        if matches!(self.site.block_site(), Some(BlockSite::Pattern)) {
-            return bad("can't take attention's weights from another prompt; edit q, k or z instead.".into());
-        }
-        let wanted = |pos: usize| match &self.at {
-            TextPositions::All => true,
-            TextPositions::Last => pos + 1 == n_pos,
-            TextPositions::These(these) => these.contains(&pos),
-        };
-        let pairs: Vec<_> = aligned.iter().filter(|(here, _)| wanted(*here)).collect();
-        if pairs.is_empty() {
-            return bad("names positions that have no counterpart in the clean prompt.".into());
-        }
+        let pairs = self.counterparts(config, n_pos, aligned)?;
         let place = Edit { site: self.site, part: self.part, at: Positions::All, change: Change::Set(0.0) };
         let (columns, width) = (place.columns(config), width(self.site, config));
-        let row = |clean: usize| values[clean * width..][columns.clone()].iter().copied();
+        let row = |there: usize| values[there * width..][columns.clone()].iter().copied();
         let edit = Edit {
             at: Positions::These(pairs.iter().map(|(here, _)| *here).collect()),
-            change: Change::Rows(pairs.iter().flat_map(|(_, clean)| row(*clean)).collect()),
+            change: Change::Rows(pairs.iter().flat_map(|(_, there)| row(*there)).collect()),
             ..place
         };
         edit.check(config, n_pos)?;
         Ok(edit)
     }
+}
+
+fn no_mean<T>() -> Result<T> {
+    bad("can't take a mean of attention's weights: their number differs from prompt to prompt.".into())
 }
 
 #[cfg(test)]
@@ -240,6 +276,7 @@ mod tests {
         for text in [
             "31:892=0@all",
             "2.h3=clean@last",
+            "2.h3=corrupted@all",
             "1.mlp=*0.5@all",
             "0.attn=+-2@3,5",
             "blocks.1.attn.hook_q[2]=1.5@0",
@@ -269,5 +306,38 @@ mod tests {
         {
             assert!(text.parse::<EditText>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn says_what_can_be_made_before_anything_is_run() {
+        let config = Config {
+            n_layer: 2,
+            n_head: 2,
+            d_model: 4,
+            d_mlp: 8,
+            n_ctx: 8,
+            vocab_size: 9,
+            ln_eps: 1e-5,
+            bos_token_id: None,
+        };
+        let can = |text: &str, aligned: &[(usize, usize)]| {
+            text.parse::<EditText>().unwrap().can_be_made(&config, 3, aligned).map_err(|error| error.to_string())
+        };
+        let aligned = [(0, 0), (2, 3)];
+        for good in ["1:7=0", "0.h1=clean@all", "0.mlp=corrupted@0,2", "1.attn=mean@last", "1.attn=*2@2"] {
+            assert_eq!(can(good, &aligned), Ok(()), "{good}");
+        }
+        for (bad, part) in [
+            ("2:0=0", "layer 2"),
+            ("0.h9=clean@99", "head 9"),
+            ("0.h1=clean@99", "position 99"),
+            ("0.h1=clean@1", "no counterpart"),
+            ("1:0=0@3", "position 3"),
+            ("blocks.0.attn.hook_pattern=mean", "can't take a mean"),
+            ("blocks.0.attn.hook_pattern=clean", "from another prompt"),
+        ] {
+            assert!(can(bad, &aligned).is_err_and(|said| said.contains(part)), "{bad}: {:?}", can(bad, &aligned));
+        }
+        assert!(can("0.h1=clean@all", &[]).is_err());
     }
 }

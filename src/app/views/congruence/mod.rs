@@ -15,7 +15,7 @@ use crate::app::congruence::answer::use_answer;
 use crate::app::congruence::vocabulary::Vocabulary;
 use crate::app::state::{Action, Dispatch, Shared, Weights, WeightsChange};
 use crate::app::widgets::complete::Suggestion;
-use crate::app::widgets::token::visible;
+use crate::app::widgets::token::{quoted, visible};
 use crate::link::View;
 use crate::protocol::{Answer, Columns, ColumnsOptions, Convention, Lane, ModelInfo, Request, TokenArgument};
 use neuron_page::NeuronPage;
@@ -59,20 +59,18 @@ pub fn Congruence(props: &Props) -> Html {
         _ => None,
     };
     let wanted = can_ask(sees_neuron || sees_tokens || sees_pairs);
-    let (words, _) = use_answer(client, None, model, wanted.then_some(Request::AllTokens), take);
+    let words = use_answer(client, None, model, (Some(Request::AllTokens), wanted), take);
     // the neuron's page begins with the first token's best neuron
     let wanted = can_ask(sees_tokens || sees_neuron && weights.neuron.is_none());
-    let question = wanted.then(|| {
-        let tokens = weights.tokens.iter().cloned().map(TokenArgument::Text).collect();
-        Request::Columns(ColumnsOptions { tokens, convention: weights.convention })
-    });
+    let tokens = weights.tokens.iter().cloned().map(TokenArgument::Text).collect();
+    let request = Request::Columns(ColumnsOptions { tokens, convention: weights.convention });
     let take = |answer| match answer {
         Answer::Columns(columns) => Some(columns),
         _ => None,
     };
-    let (columns, columns_are_coming) = use_answer(client, Some(Lane::Columns), model, question, take);
+    let columns = use_answer(client, Some(Lane::Columns), model, (Some(request), wanted), take);
     let d_mlp = model.as_ref().map_or(1, |model| model.config.d_mlp);
-    let neuron = weights.neuron.or_else(|| match &columns.value {
+    let neuron = weights.neuron.or_else(|| match columns.current() {
         Some(columns) => best(columns, d_mlp),
         None => columns.failure.is_some().then_some((0, 0)),
     });
@@ -80,14 +78,14 @@ pub fn Congruence(props: &Props) -> Html {
         client: client.clone(),
         model: model.clone(),
         weights: weights.clone(),
-        words: words.value.clone(),
+        words: words.current().cloned(),
         is_at_rest: props.is_at_rest,
         dispatch: props.dispatch.clone(),
     };
     html! {
         <>
         <NeuronPage common={common.clone()} {neuron} is_seen={sees_neuron} is_chosen={weights.neuron.is_some()} reversed={props.reversed} />
-        <TokenPage common={common.clone()} columns={columns.value.clone()} failure={columns.failure.clone()} is_busy={sees_tokens && columns_are_coming} />
+        <TokenPage common={common.clone()} columns={columns.current().cloned()} failure={columns.failure.clone()} is_busy={sees_tokens && columns.is_coming} />
         <Pairs {common} is_seen={sees_pairs} />
         </>
     }
@@ -139,6 +137,20 @@ fn suggest_tokens(words: &Option<Shared<Vocabulary>>) -> Callback<AttrValue, Vec
             note: format!("#{id}").into(),
         };
         words.complete(&typed, OFFERED).into_iter().map(suggestion).collect()
+    })
+}
+
+/// The token that is typed, exactly, as a request names it; or why it is none.
+fn exact_token(words: &Option<Shared<Vocabulary>>) -> Callback<AttrValue, Result<AttrValue, String>> {
+    let words = words.clone();
+    Callback::from(move |typed: AttrValue| {
+        let Some(words) = &words else { return Err("The model’s tokens are still being read.".to_owned()) };
+        let known = words.exact(&typed).map(|id| AttrValue::from(argument(words, id)));
+        known.ok_or_else(|| {
+            let offer = if words.complete(&typed, 1).is_empty() { "" } else { " Choose one of those offered, or" };
+            let offer = if offer.is_empty() { " Write" } else { offer };
+            format!("{} is no single token of this model.{offer} a token’s id as #281.", quoted(&typed))
+        })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use yew::prelude::*;
 
-use super::{Common, conventions, suggest_tokens, to_token, to_weights};
+use super::{Common, conventions, exact_token, suggest_tokens, to_token, to_weights};
 use crate::app::charts::histogram::Histogram;
 use crate::app::charts::scatter::{Points, Scatter};
 use crate::app::congruence::answer::use_answer;
@@ -16,6 +16,7 @@ use crate::app::views::neurons::Neuron;
 use crate::app::widgets::complete::{Complete, Suggestion};
 use crate::app::widgets::failure::Notice;
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown as AnswerShown;
 use crate::app::widgets::token::{plain, quoted, visible};
 use crate::link::View;
 use crate::model::Config;
@@ -67,14 +68,15 @@ impl Shown {
 pub fn NeuronPage(props: &Props) -> Html {
     let Common { client, model, weights, dispatch, .. } = &props.common;
     let convention = weights.convention;
-    let wanted = props.neuron.filter(|_| props.is_seen && props.common.is_at_rest);
-    let request = wanted.map(|(layer, neuron)| Request::Profile(ProfileOptions { layer, neuron, convention }));
+    let wanted = props.is_seen && props.common.is_at_rest;
+    let request = props.neuron.map(|(layer, neuron)| Request::Profile(ProfileOptions { layer, neuron, convention }));
     let take = |answer| match answer {
         Answer::Profile(profile) => Some(Shown::of(profile)),
         _ => None,
     };
-    let (answered, is_coming) = use_answer(client, Some(Lane::Profile), model, request, take);
-    let is_busy = props.is_seen && model.is_some() && (is_coming || props.neuron.is_none());
+    let answered = use_answer(client, Some(Lane::Profile), model, (request, wanted), take);
+    let is_busy = props.is_seen && model.is_some() && (answered.is_coming || props.neuron.is_none());
+    let shown = answered.current().zip(props.common.words.as_ref());
     let caption = html! {
         { format!("What one MLP neuron writes into the residual stream, multiplied with every token’s embedding. Convention: {}.", said(convention)) }
     };
@@ -82,13 +84,13 @@ pub fn NeuronPage(props: &Props) -> Html {
         <Section view={View::Weights} title="A neuron’s weights" {caption} {is_busy} dispatch={dispatch.clone()}>
             { controls(props) }
             <Notice id="weights-failure" failure={answered.failure.clone()} />
-            <div class={classes!("weights-body", is_busy.then_some("stale"))}>
-                if let (Some(shown), Some(words)) = (&answered.value, &props.common.words) {
+            <AnswerShown class="weights-body" is_current={shown.is_some()}>
+                if let Some((shown, words)) = shown {
                     { heading(props, &shown.profile) }
                     { output(props, shown, words) }
                     { beside(props, shown, words) }
                 }
-            </div>
+            </AnswerShown>
         </Section>
     }
 }
@@ -100,6 +102,17 @@ fn controls(props: &Props) -> Html {
         let config = config.clone();
         Callback::from(move |typed: AttrValue| suggest_neurons(&typed, &config))
     };
+    let exact = Callback::from(move |typed: AttrValue| match typed_neuron(&typed) {
+        (Some(layer), Some(neuron)) if layer < config.n_layer && neuron < config.d_mlp => {
+            Ok(AttrValue::from(format!("{layer}:{neuron}")))
+        }
+        (Some(_), Some(_)) => Err(format!(
+            "This model has layers 0 to {} with neurons 0 to {}; {typed} is none of them.",
+            config.n_layer - 1,
+            config.d_mlp - 1
+        )),
+        _ => Err(format!("{typed} is no neuron. Write its layer and its number: 1:20.")),
+    });
     let onpick = {
         let dispatch = props.common.dispatch.clone();
         Callback::from(move |value: AttrValue| {
@@ -110,7 +123,7 @@ fn controls(props: &Props) -> Html {
     };
     html! {
         <div class="weights-controls">
-            <Complete id="weights-neuron" label="Neuron" placeholder="layer:neuron" {suggest} {onpick} />
+            <Complete id="weights-neuron" label="Neuron" placeholder="layer:neuron" {suggest} {exact} {onpick} />
             { conventions(&props.common, "convention-neuron") }
         </div>
     }
@@ -213,10 +226,7 @@ fn set(props: &Props, words: &Shared<Vocabulary>, shown: &Shown) -> Html {
             dispatch.dispatch(Action::Weights(WeightsChange::AddToSet(value.to_string())));
         })
     };
-    let value_of = |token: &String| {
-        let id = words.complete(token, 1).first().copied().filter(|&id| super::argument(words, id) == *token)?;
-        shown.output.get(id).copied()
-    };
+    let value_of = |token: &String| shown.output.get(words.exact(token)?).copied();
     let values: Vec<Option<f32>> = props.common.weights.set.iter().map(value_of).collect();
     let known: Vec<f32> = values.iter().copied().flatten().collect();
     let sum: f32 = known.iter().sum();
@@ -233,7 +243,7 @@ fn set(props: &Props, words: &Shared<Vocabulary>, shown: &Shown) -> Html {
     html! {
         <div class="value-list token-set">
             <h3>{ "A set of tokens" }</h3>
-            <Complete id="weights-set" label="Add a token" placeholder=" an" suggest={suggest_tokens(&props.common.words)} {onpick} />
+            <Complete id="weights-set" label="Add a token" placeholder=" an" suggest={suggest_tokens(&props.common.words)} exact={exact_token(&props.common.words)} {onpick} />
             <ol>{ for props.common.weights.set.iter().enumerate().map(row) }</ol>
             if !known.is_empty() {
                 <p class="readout">{ "sum " }<b>{ signed(sum) }</b>{ ", mean " }<b>{ signed(sum / known.len() as f32) }</b></p>

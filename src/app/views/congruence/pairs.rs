@@ -10,6 +10,7 @@ use crate::app::state::{Action, WeightsChange};
 use crate::app::views::congruence::pair_rows::{HubRows, PairRows};
 use crate::app::widgets::failure::Notice;
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown;
 use crate::link::{Find, View};
 use crate::protocol::{Answer, Hubs, HubsOptions, Lane, PairColumns, Request, SearchKind, SearchOptions};
 
@@ -39,7 +40,7 @@ pub fn Pairs(props: &Props) -> Html {
         Find::TokenHubs | Find::NeuronHubs => None,
     };
     let wanted = table.is_ready() && props.is_seen && common.is_at_rest;
-    let request = wanted.then_some(match kind {
+    let request = Some(match kind {
         Some(kind) => Request::AllPairs(SearchOptions { kind, convention, top: 0 }),
         None => Request::Hubs(HubsOptions { convention, top: HUBS }),
     });
@@ -48,12 +49,13 @@ pub fn Pairs(props: &Props) -> Html {
         Answer::Hubs(hubs) => Some(Found::Hubs(hubs)),
         _ => None,
     };
-    let (answered, is_coming) = use_answer(&common.client, Some(Lane::Search), &common.model, request, take);
-    let is_busy = props.is_seen && common.model.is_some() && (table.is_busy() || table.is_ready() && is_coming);
+    let answered = use_answer(&common.client, Some(Lane::Search), &common.model, (request, wanted), take);
+    let is_busy =
+        props.is_seen && common.model.is_some() && (table.is_busy() || table.is_ready() && answered.is_coming);
     let caption = html! {
         { format!("{} Convention: {}.", about(find), said(convention)) }
     };
-    let is_stale = is_coming || !table.is_ready();
+    let is_current = answered.current().is_some() && common.words.is_some();
     html! {
         <Section view={View::Pairs} title="Neurons and tokens that belong together" {caption} {is_busy} dispatch={common.dispatch.clone()}>
             <div class="weights-controls">
@@ -62,8 +64,8 @@ pub fn Pairs(props: &Props) -> Html {
             </div>
             { status(common, &table) }
             <Notice id="pairs-failure" failure={answered.failure.clone()} />
-            <div class={classes!("pairs-body", is_stale.then_some("stale"))}>
-                if let (Some(found), Some(words), Some(model)) = (&answered.value, &common.words, &common.model) {
+            <Shown class="pairs-body" {is_current}>
+                if let (Some(found), Some(words), Some(model)) = (answered.current(), &common.words, &common.model) {
                     if kind.is_some() {
                         <PairRows key={find.word()} found={found.clone()} words={words.clone()} d_mlp={model.config.d_mlp}
                             name={format!("{}-{}", find.word(), convention.name())} dispatch={common.dispatch.clone()} />
@@ -71,7 +73,7 @@ pub fn Pairs(props: &Props) -> Html {
                         <HubRows found={found.clone()} of_tokens={find == Find::TokenHubs} dispatch={common.dispatch.clone()} />
                     }
                 }
-            </div>
+            </Shown>
         </Section>
     }
 }

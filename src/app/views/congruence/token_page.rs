@@ -2,7 +2,7 @@
 
 use yew::prelude::*;
 
-use super::{Common, conventions, suggest_tokens, to_weights};
+use super::{Common, conventions, exact_token, suggest_tokens, to_weights};
 use crate::app::charts::scatter::{Points, Scatter};
 use crate::app::congruence::{name, said};
 use crate::app::format::{number, signed};
@@ -11,6 +11,7 @@ use crate::app::views::maps::scroll_to;
 use crate::app::widgets::complete::Complete;
 use crate::app::widgets::failure::Notice;
 use crate::app::widgets::section::Section;
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::token::{inline, quoted, visible};
 use crate::link::View;
 use crate::protocol::{Column, Columns, Failure};
@@ -45,17 +46,17 @@ pub fn TokenPage(props: &Props) -> Html {
     html! {
         <Section view={View::Tokens} title="A token’s neurons" {caption} is_busy={props.is_busy} dispatch={dispatch.clone()}>
             <div class="weights-controls">
-                <Complete id="token-search" label="Add a token" placeholder=" an" suggest={suggest_tokens(&props.common.words)} {onpick} />
+                <Complete id="token-search" label="Add a token" placeholder=" an" suggest={suggest_tokens(&props.common.words)} exact={exact_token(&props.common.words)} {onpick} />
                 { conventions(&props.common, "convention-token") }
             </div>
             { compared(props) }
             <Notice id="tokens-failure" failure={props.failure.clone()} />
-            <div class={classes!("neurons-body", props.is_busy.then_some("stale"))}>
+            <Shown class="neurons-body" is_current={props.columns.is_some()}>
                 if let (Some(columns), Some(points)) = (&props.columns, &*points) {
                     <div class="neurons-plot">{ scatter(props, columns, points) }</div>
                     <div class="token-lists">{ for columns.columns.iter().enumerate().map(|(series, column)| list(props, series, column)) }</div>
                 }
-            </div>
+            </Shown>
         </Section>
     }
 }

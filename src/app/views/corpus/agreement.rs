@@ -14,6 +14,7 @@ use crate::app::format::{share_short, whole};
 use crate::app::state::Dispatch;
 use crate::app::views::congruence::to_weights;
 use crate::app::widgets::failure::Notice;
+use crate::app::widgets::shown::Shown;
 use crate::app::widgets::width::use_room;
 use crate::protocol::{
     Answer, Convention, CorpusAnswer, Event, Failure, FoundPair, Request, SearchKind, SearchOptions, StudyAnswer,
@@ -86,7 +87,7 @@ pub fn Agreement(props: &Props) -> Html {
             { state(&pass, *is_searching) }
             <Notice id="agreement-failure" failure={said} />
             if let Some(answer) = &pass.answer {
-                { found(&pairs, answer, &props.dispatch) }
+                <Shown is_current={props.reading.is_of(&pass)}>{ found(&pairs, answer, &props.dispatch) }</Shown>
             }
         </div>
     }

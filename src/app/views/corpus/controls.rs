@@ -40,6 +40,18 @@ pub fn Controls(props: &Props) -> Html {
             dispatch.dispatch(Action::Corpus(corpus));
         }
     };
+    // a number that is none is left in its box, and the box says so
+    let change_if = |change: fn(&mut Corpus, String) -> bool| {
+        let (corpus, dispatch) = (props.corpus.clone(), props.dispatch.clone());
+        move |text: String| {
+            let mut corpus = corpus.clone();
+            let is_taken = change(&mut corpus, text);
+            if is_taken {
+                dispatch.dispatch(Action::Corpus(corpus));
+            }
+            is_taken
+        }
+    };
     let on_neuron = {
         let (typed, change) = (
             typed.clone(),
@@ -79,10 +91,16 @@ pub fn Controls(props: &Props) -> Html {
                     <summary>{ "How it is read" }</summary>
                     <div>
                         { text_box("Layers", "corpus-layers", "short", props.layers.clone(), "its own", { let on = props.on_layers.clone(); move |text| on.emit(text.into()) }) }
-                        { number("Per cent of the documents", "corpus-percent", props.corpus.percent.to_string(), change(|corpus, text| {
-                            corpus.percent = text.parse().ok().filter(|percent| *percent > 0.0 && *percent <= 100.0).unwrap_or(100.0);
+                        { number("Per cent of the documents", "corpus-percent", props.corpus.percent.to_string(), "Write a number above 0, up to 100.", change_if(|corpus, text| {
+                            match text.parse() {
+                                Ok(percent) if percent > 0.0 && percent <= 100.0 => corpus.percent = percent,
+                                _ => return false,
+                            }
+                            true
                         })) }
-                        { number("Seed of the draw", "corpus-seed", props.corpus.seed.to_string(), change(|corpus, text| corpus.seed = text.parse().unwrap_or(0))) }
+                        { number("Seed of the draw", "corpus-seed", props.corpus.seed.to_string(), "Write a whole number from 0 on.", change_if(|corpus, text| {
+                            text.parse().map(|seed| corpus.seed = seed).is_ok()
+                        })) }
                         { choice("Long documents", "corpus-pack", [("", "are cut to the context"), ("1", "and short ones fill it")], props.corpus.pack, change(|corpus, text| corpus.pack = !text.is_empty())) }
                         { choice("Bins", "corpus-bins", [("", "floor(a / 0.2)"), ("1", "the notebook's: rounded, cut")], props.corpus.bins == Bins::Notebook, change(|corpus, text| {
                             corpus.bins = if text.is_empty() { Bins::Floor } else { Bins::Notebook };
@@ -131,10 +149,18 @@ fn place_box(
     }
 }
 
-fn number(name: &'static str, id: &'static str, value: String, on_text: impl Fn(String) + 'static) -> Html {
+/// A box for a number; `on_text` says whether it can be used, and if it can't, `why_not` is said at the box.
+fn number(
+    name: &'static str,
+    id: &'static str,
+    value: String,
+    why_not: &'static str,
+    on_text: impl Fn(String) -> bool + 'static,
+) -> Html {
     let onchange = Callback::from(move |event: DomEvent| {
         if let Some(input) = event.target_dyn_into::<HtmlInputElement>() {
-            on_text(input.value());
+            input.set_custom_validity(if on_text(input.value()) { "" } else { why_not });
+            input.report_validity();
         }
     });
     html! {

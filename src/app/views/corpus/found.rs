@@ -12,6 +12,7 @@ use crate::app::format::whole;
 use crate::app::state::{Dispatch, Shared};
 use crate::app::views::neurons::Neuron;
 use crate::app::widgets::failure::Notice;
+use crate::app::widgets::shown::Shown;
 use crate::protocol::{
     Bins, CorpusNeuronOptions, Failure, FolderAnswer, ModelInfo, NeuronAnswer, ReaderTask, StudyAnswer,
 };
@@ -24,6 +25,10 @@ pub struct Props {
     pub bins: Bins,
     /// The address of a published folder; otherwise it is the pass's.
     pub folder: Option<AttrValue>,
+    /// The pass is of the texts that are chosen now, or the folder is.
+    pub is_current: bool,
+    /// The token that is chosen.
+    pub token: AttrValue,
     pub pass: Pass,
     pub dispatch: Dispatch,
 }
@@ -105,10 +110,14 @@ pub fn Found(props: &Props) -> Html {
         Said::Failed(failure) if study.is_none() => Some(failure.clone()),
         _ => None,
     };
+    // a folder's studies are of its own tokens
+    let is_its_token = |study: &StudyAnswer| props.folder.is_some() || is_named(&props.token, study);
+    let is_current = props.is_current && study.is_none_or(is_its_token);
     let examples = found.as_ref().map(|found| &found.top_documents).or(study.map(|study| &study.top_documents));
     html! {
         <>
         <Notice id="corpus-neuron-failure" {failure} />
+        <Shown {is_current}>
         if let (Some((documents, positions)), true) = (counted, found.is_some() || study.is_some()) {
             <p class="corpus-summary" role="status">
                 { format!("L{layer} N{neuron} in {} documents, {} tokens", whole(documents), whole(positions)) }
@@ -129,8 +138,14 @@ pub fn Found(props: &Props) -> Html {
         if let Some(examples) = examples {
             <Examples client={props.client.clone()} contexts={Shared::new(examples.clone())} is_whole={found.is_some()} dispatch={props.dispatch.clone()} />
         }
+        </Shown>
         </>
     }
+}
+
+/// Whether a token is written so: by its text or its id.
+fn is_named(token: &str, study: &StudyAnswer) -> bool {
+    token == study.token || token.strip_prefix('#').unwrap_or(token) == study.id.to_string()
 }
 
 /// The two counts that the curve is made of.

@@ -58,6 +58,11 @@ impl Reading {
         Reading { files: source.files(own), options }
     }
 
+    /// Whether the pass has read so.
+    pub fn is_of(&self, pass: &Pass) -> bool {
+        pass.is_of(&self.files, &self.options)
+    }
+
     pub fn options(&self, neurons: Vec<String>, layers: Option<String>) -> CorpusOptions {
         CorpusOptions { neurons, layers: layers.map(LayersArgument::Words), ..self.options.clone() }
     }
@@ -83,6 +88,9 @@ pub fn CorpusFigure(props: &Props) -> Html {
     let token = corpus.token.clone().map_or(its_token, AttrValue::from);
     let source = Source::of(corpus, model);
     let reading = Reading::new(corpus, &source, &own);
+
+    let is_current = folder(&source).is_some() || reading.is_of(&pass);
+    let token_read = token.clone();
 
     let on_read = {
         let (pass, reading, layers, kept) = (pass.clone(), reading.clone(), layers.clone(), kept.clone());
@@ -138,7 +146,7 @@ pub fn CorpusFigure(props: &Props) -> Html {
                     { interrupted(&waiting, &own, &kept, &pass, &props.dispatch) }
                 }
                 { progress(&pass, &kept) }
-                <Found client={props.client.clone()} model={props.model.clone()} {neuron} bins={corpus.bins} folder={folder(&source)} pass={pass.clone()} dispatch={props.dispatch.clone()} />
+                <Found client={props.client.clone()} model={props.model.clone()} {neuron} bins={corpus.bins} folder={folder(&source)} {is_current} token={token_read} pass={pass.clone()} dispatch={props.dispatch.clone()} />
                 if !matches!(source, Source::Folder(_)) {
                     <Agreement client={props.client.clone()} {reading} model={name} dispatch={props.dispatch.clone()} />
                 }

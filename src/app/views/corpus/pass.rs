@@ -113,6 +113,16 @@ impl Pass {
         dispatch.dispatch(Happened::Started(id, asked, resume));
     }
 
+    /// Whether what was found is of these files, read so.
+    pub fn is_of(&self, files: &[DataFile], options: &CorpusOptions) -> bool {
+        self.heard.asked.as_ref().is_some_and(|asked| {
+            // which neurons were watched is said by the answer; bins are counted in both ways
+            let CorpusOptions { neurons, layers, .. } = asked.options.clone();
+            let same = CorpusOptions { neurons, layers, bins: asked.options.bins, ..options.clone() };
+            asked.files == files && asked.options == same && self.heard.bins == options.bins
+        })
+    }
+
     /// Goes on with one that was paused.
     pub fn go_on(&self) {
         if let Some(asked) = &self.heard.asked {
