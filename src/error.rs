@@ -1,7 +1,9 @@
 //! Every way a request can fail, in words that say what happened and what to do.
 
+pub mod plain;
 mod store;
 
+use plain::{Form, plain};
 pub use store::StoreError;
 use thiserror::Error;
 
@@ -78,6 +80,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is said to a person, in one line, whatever the files and servers that it names are called.
+    pub fn line(&self) -> String {
+        plain(&self.to_string(), Form::Line).into_owned()
+    }
+
     /// A stable, lower-case name of the kind of failure.
     pub fn code(&self) -> &str {
         match self {

@@ -47,7 +47,7 @@ fn weights(config: &Config, seed: u64, dtype: WeightDtype) -> Weights {
         let held = if dtype.of_parameter(&shape) == WeightDtype::F16 { DType::F16 } else { DType::F32 };
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(held).unwrap())
     };
-    let mut tensors: HashMap<_, _> = parameters(config).into_iter().map(tensor).collect();
+    let mut tensors: HashMap<_, _> = parameters(config).map(tensor).collect();
     Weights::from_tensors(config, &mut tensors).unwrap()
 }
 

@@ -69,7 +69,7 @@ pub fn init(config: &Config, seed: u64) -> Result<Vars, Box<dyn Error>> {
         };
         Ok((name, Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?))
     };
-    parameters(config).into_iter().map(var).collect()
+    parameters(config).map(var).collect()
 }
 
 /// Sets `vars` to the weights of `folder`, a model of the same shape.

@@ -73,12 +73,12 @@ impl Peartree {
 
     /// Deletes what is kept under a name or key.
     pub fn forget(&self, key: String, options: Option<Object>) -> Promise {
-        Call::new(options).send(&self.client, None, Request::Forget { key })
+        self.errand(options, Request::Forget { key })
     }
 
     /// Hashes a kept model's weights again.
     pub fn verify(&self, key: String, options: Option<Object>) -> Promise {
-        Call::new(options).send(&self.client, None, Request::Verify { key })
+        self.errand(options, Request::Verify { key })
     }
 
     pub fn predict(&self, options: Option<Object>) -> Promise {
@@ -178,6 +178,15 @@ impl Peartree {
         }
     }
 
+    /// What takes no options but the listeners.
+    fn errand(&self, options: Option<Object>, request: Request) -> Promise {
+        let call = Call::new(options);
+        match call.takes_only(&[]) {
+            Ok(()) => call.send(&self.client, None, request),
+            Err(failure) => reject(&failure),
+        }
+    }
+
     fn ask_reader(&self, call: Call, task: Result<String, Failure>) -> Promise {
         match task {
             Ok(task) => call.send(&self.client, None, reader_call(task)),
@@ -257,8 +266,9 @@ struct Call {
 
 impl Call {
     fn new(options: Option<Object>) -> Self {
-        // a copy: the caller's object stays as it is
-        let options = Object::assign(&Object::new(), &options.unwrap_or_default());
+        // a copy: the caller's object stays as it is. Made of its entries: assigning `__proto__` would give it a parent
+        let options = options.unwrap_or_default();
+        let options = Object::from_entries(&Object::entries(&options)).unwrap_or_default();
         let mut call = Call { options, on_progress: None, signal: None };
         call.on_progress = call.take("onProgress").dyn_into().ok();
         call.signal = call.take("signal").dyn_into().ok();
@@ -271,17 +281,30 @@ impl Call {
             serde_wasm_bindgen::from_value(self.options.clone().into()).map_err(|e| unreadable(&e.to_string()))?;
         // serde-wasm-bindgen looks only for the names it knows; a misspelt option must not be dropped in silence
         let known = Object::from(plain(&read));
-        match Object::keys(&self.options).iter().find(|name| !Reflect::has(&known, name).unwrap_or(false)) {
+        // every object has a parent with names like `constructor`; an option has one of its own
+        self.refuse_others(|name| Object::has_own(&known, name))?;
+        Ok(read)
+    }
+
+    /// Refuses options that `is_known` doesn't name.
+    fn refuse_others(&self, is_known: impl Fn(&JsValue) -> bool) -> Result<(), Failure> {
+        match Object::keys(&self.options).iter().find(|name| !is_known(name)) {
             Some(unknown) => {
                 Err(unreadable(&format!("there is no option {:?}", unknown.as_string().unwrap_or_default())))
             }
-            None => Ok(read),
+            None => Ok(()),
         }
+    }
+
+    /// The same where only some options are taken.
+    fn takes_only(&self, names: &[&str]) -> Result<(), Failure> {
+        self.refuse_others(|name| name.as_string().is_some_and(|name| names.contains(&name.as_str())))
     }
 
     /// `load`'s own options: how many threads, which type of weights, and how to ask a hub, if said. Of engines there is
     /// one as yet.
     fn load_options(&self) -> Result<(Option<u32>, Option<WeightDtype>, HubOptions), Failure> {
+        self.takes_only(&["engine", "dtype", "threads", "hub", "revision", "token"])?;
         let read = |name: &str| {
             let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
             (!value.is_undefined()).then_some(value)

@@ -16,6 +16,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine::{Unhurried, complete};
+use crate::error::plain::{Form, plain};
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelLoader, WeightDtype};
 use crate::protocol::{Answer, Bytes, CorpusAnswer, Event, Request, TableTask};
@@ -40,7 +41,7 @@ pub fn main(demo: &Demo) -> ExitCode {
     match run(&Arguments::parse(), demo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("peartree: {error}{}", hub::hint(&error));
+            eprintln!("peartree: {}{}", error.line(), hub::hint(&error));
             ExitCode::from(MENDABLE)
         }
     }
@@ -60,8 +61,9 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
             answer_text(&answer, arguments)?
         }
     };
+    let form = if arguments.model.json { Form::Json } else { Form::Lines };
     // a reader that has gone away (`| head`) is no failure
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", plain(&text, form));
     Ok(())
 }
 
@@ -141,7 +143,7 @@ fn load_folder(folder: &Path, dtype: WeightDtype) -> Result<Model> {
 fn show(bar: &ProgressBar, event: Event) {
     if let Event::Progress(progress) = event {
         bar.set_length(progress.total.unwrap_or(0.0) as u64);
-        bar.set_message(progress.what);
+        bar.set_message(plain(&progress.what, Form::Line).into_owned());
         bar.set_position(progress.done as u64);
     }
 }

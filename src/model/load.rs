@@ -102,7 +102,7 @@ impl ModelLoader {
             let whole_bytes = head.len() as u64 + header.data_bytes;
             self.check_header(&header, whole_bytes)?;
             let held = |(name, shape): (String, Vec<usize>)| (name, self.dtype.of_parameter(&shape));
-            let parameters = parameters(&self.config).into_iter().map(held).collect();
+            let parameters = parameters(&self.config).map(held).collect();
             self.stage = Stage::Tensors(Reading::new(header, parameters)?);
         }
         if let Stage::Tensors(reading) = &mut self.stage {

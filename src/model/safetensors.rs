@@ -4,12 +4,16 @@
 //! Nothing here holds more of the file than the tensor being filled.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Error, Result};
 
+/// No tensor has more sides.
+const MOST_SIDES: usize = 64;
 /// Far above XL's 60 kB; a wrong length is refused before memory is asked for.
 const MOST_HEADER_BYTES: u64 = 16 << 20;
+/// A thousand terabytes; sums of such lengths stay in range.
+const MOST_DATA_BYTES: u64 = 1 << 50;
 const AGAIN: &str = "Get the file again.";
 
 /// Element types of tensors that a file may hold.
@@ -99,6 +103,9 @@ impl Header {
             }
             data_bytes = tensor.end;
         }
+        if data_bytes > MOST_DATA_BYTES {
+            return Err(Error::Weights(format!("is damaged: its header describes {data_bytes} bytes. {AGAIN}")));
+        }
         Ok(Header { tensors, data_bytes })
     }
 }
@@ -110,6 +117,7 @@ fn damaged(name: &str, what: &str) -> Error {
 #[derive(Deserialize)]
 struct Entry {
     dtype: String,
+    #[serde(deserialize_with = "sides")]
     shape: Vec<u64>,
     data_offsets: (u64, u64),
 }
@@ -127,6 +135,30 @@ impl Entry {
         let shape = shape.ok_or_else(|| damaged(&name, "is too large for this machine"))?;
         Ok(TensorInfo { name, dtype, shape, start, end })
     }
+}
+
+/// A shape of not too many sides: a list of a million would be read before anybody could say that it is none.
+fn sides<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<u64>, D::Error> {
+    struct Walk;
+    impl<'de> Visitor<'de> for Walk {
+        type Value = Vec<u64>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a shape")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Vec<u64>, A::Error> {
+            let mut shape = Vec::new();
+            while let Some(side) = list.next_element()? {
+                if shape.len() == MOST_SIDES {
+                    return Err(serde::de::Error::custom(format!("a shape has more than {MOST_SIDES} sides")));
+                }
+                shape.push(side);
+            }
+            Ok(shape)
+        }
+    }
+    deserializer.deserialize_seq(Walk)
 }
 
 /// The header's entries in order; a plain map would let a duplicate win in silence.

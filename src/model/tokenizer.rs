@@ -1,17 +1,29 @@
 //! Text to token ids and back, by the model's own `tokenizer.json`.
 
+mod file; // what it says, checked
+mod precompiled; // SentencePiece's map of characters
+mod rules; // what is done to texts, bounded
+mod shield; // the crate's panics
+
 use serde::{Deserialize, Serialize};
+use tokenizers::{Encoding, ModelWrapper, PostProcessor, TokenizerBuilder, TokenizerImpl};
 
 use super::Config;
 use super::words::Words;
 use crate::error::{Error, Result};
+use file::TokenizerFile;
+use rules::{Cutting, Decoding, OUTGROWN, Rewriting};
+use shield::shielded;
 
 /// The special token that GPT-2 puts between documents and that every prompt starts with.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// GPT-2's byte-level BPE.
+/// The crate's tokenizer, with our bounded rules and without what would be added to a text.
+type Crate = TokenizerImpl<ModelWrapper, Rewriting, Cutting, Nothing, Decoding>;
+
+/// GPT-2's byte-level BPE, or another that the crate knows.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Crate,
     /// None where a text's words are not its tokens' bounds.
     words: Option<Words>,
 }
@@ -22,10 +34,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`] when it is damaged or has ids that the model lacks.
     pub fn from_json(json: &[u8], config: &Config) -> Result<Self> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| Error::Tokenizer(format!("{e}.")))?;
-        // a file may ask for padding or cutting; a prompt is never changed here
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| Error::Tokenizer(format!("{e}.")))?;
+        let inner = shielded(|| build(json))?.map_err(Error::Tokenizer)?;
         let highest = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
         if highest >= config.vocab_size {
             return Err(Error::Tokenizer(format!(
@@ -33,14 +42,20 @@ impl Tokenizer {
                 config.vocab_size - 1
             )));
         }
-        let words = Words::suit(&inner).then(Words::default);
+        let cuts = inner.get_pre_tokenizer().map_or(&[][..], |cutting| &cutting.0);
+        let added = inner.get_added_tokens_decoder();
+        let suit = Words::suit(inner.get_normalizer().is_some(), cuts, added.values());
+        let words = suit.then(Words::default);
         Ok(Tokenizer { inner, words })
     }
 
     /// The text's ids, nothing added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| Error::Tokenizer(format!("{e}.")))?;
-        Ok(encoding.get_ids().to_vec())
+        let encoded = shielded(|| self.inner.encode_fast(text, false))?;
+        if self.inner.get_normalizer().is_some_and(Rewriting::has_outgrown) {
+            return Err(Error::Tokenizer(format!("{OUTGROWN}.")));
+        }
+        Ok(encoded.map_err(|e| Error::Tokenizer(format!("{e}.")))?.get_ids().to_vec())
     }
 
     /// The same of a long text, by the words met before.
@@ -53,12 +68,41 @@ impl Tokenizer {
 
     /// The ids' text; bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, false).map_err(|e| Error::Tokenizer(format!("{e}.")))
+        shielded(|| self.inner.decode(ids, false))?.map_err(|e| Error::Tokenizer(format!("{e}.")))
     }
 
     /// Id of `<|endoftext|>`, if this vocabulary has it.
     pub fn end_of_text(&self) -> Option<u32> {
         self.inner.token_to_id(END_OF_TEXT)
+    }
+}
+
+/// Puts the crate's tokenizer together out of what was checked.
+fn build(json: &[u8]) -> std::result::Result<Crate, String> {
+    let mut file = TokenizerFile::parse(json)?;
+    let rewriting = Rewriting::read(file.normalizer.take())?;
+    let cutting = Cutting::read(file.pre_tokenizer.take())?;
+    let decoding = Decoding::read(file.decoder.take())?;
+    let (model, added) = file.model()?;
+    let builder = TokenizerBuilder::new().with_model(model).with_normalizer(rewriting).with_pre_tokenizer(cutting);
+    let mut inner = builder.with_decoder(decoding).build().map_err(|e| format!("{e}."))?;
+    inner.add_tokens(added).map_err(|e| format!("{e}."))?;
+    if inner.get_normalizer().is_some_and(Rewriting::has_outgrown) {
+        return Err(format!("{OUTGROWN}."));
+    }
+    Ok(inner)
+}
+
+/// Nothing is added to a text: what begins it is put there by [`Vocabulary`].
+struct Nothing;
+
+impl PostProcessor for Nothing {
+    fn added_tokens(&self, _is_pair: bool) -> usize {
+        0
+    }
+
+    fn process_encodings(&self, encodings: Vec<Encoding>, _: bool) -> tokenizers::Result<Vec<Encoding>> {
+        Ok(encodings)
     }
 }
 

@@ -87,35 +87,63 @@ pub fn canonical(name: &str) -> &str {
     name.strip_prefix("transformer.").unwrap_or(name)
 }
 
-/// Every tensor a model of this shape has, by canonical name, with its shape.
-pub fn parameters(config: &Config) -> Vec<(String, Vec<usize>)> {
+/// Every tensor a model of this shape has, by canonical name, with its shape; made as they are asked for, so that who
+/// compares them with a file stops at the first that isn't in it.
+pub fn parameters(config: &Config) -> impl Iterator<Item = (String, Vec<usize>)> {
+    let [wte, wpe, ln_f @ ..] = outside(config);
+    [wte, wpe].into_iter().chain((0..config.n_layer).flat_map(|l| block(config, l))).chain(ln_f)
+}
+
+/// The parameters that are in no block.
+fn outside(config: &Config) -> [(String, Vec<usize>); 4] {
+    let d = config.d_model;
+    let named = |name: &str, shape: &[usize]| (name.to_owned(), shape.to_vec());
+    [
+        named("wte.weight", &[config.vocab_size, d]),
+        named("wpe.weight", &[config.n_ctx, d]),
+        named("ln_f.weight", &[d]),
+        named("ln_f.bias", &[d]),
+    ]
+}
+
+/// Those of block `l`.
+fn block(config: &Config, l: usize) -> [(String, Vec<usize>); 12] {
     let (d, m) = (config.d_model, config.d_mlp);
-    let mut all =
-        vec![("wte.weight".to_owned(), vec![config.vocab_size, d]), ("wpe.weight".to_owned(), vec![config.n_ctx, d])];
-    for l in 0..config.n_layer {
-        let block: [(&str, &[usize]); 12] = [
-            ("ln_1.weight", &[d]),
-            ("ln_1.bias", &[d]),
-            ("attn.c_attn.weight", &[d, 3 * d]),
-            ("attn.c_attn.bias", &[3 * d]),
-            ("attn.c_proj.weight", &[d, d]),
-            ("attn.c_proj.bias", &[d]),
-            ("ln_2.weight", &[d]),
-            ("ln_2.bias", &[d]),
-            ("mlp.c_fc.weight", &[d, m]),
-            ("mlp.c_fc.bias", &[m]),
-            ("mlp.c_proj.weight", &[m, d]),
-            ("mlp.c_proj.bias", &[d]),
-        ];
-        all.extend(block.map(|(name, shape)| (format!("h.{l}.{name}"), shape.to_vec())));
-    }
-    all.extend(["ln_f.weight", "ln_f.bias"].map(|name| (name.to_owned(), vec![d])));
-    all
+    let block: [(&str, &[usize]); 12] = [
+        ("ln_1.weight", &[d]),
+        ("ln_1.bias", &[d]),
+        ("attn.c_attn.weight", &[d, 3 * d]),
+        ("attn.c_attn.bias", &[3 * d]),
+        ("attn.c_proj.weight", &[d, d]),
+        ("attn.c_proj.bias", &[d]),
+        ("ln_2.weight", &[d]),
+        ("ln_2.bias", &[d]),
+        ("mlp.c_fc.weight", &[d, m]),
+        ("mlp.c_fc.bias", &[m]),
+        ("mlp.c_proj.weight", &[m, d]),
+        ("mlp.c_proj.bias", &[d]),
+    ];
+    block.map(|(name, shape)| (format!("h.{l}.{name}"), shape.to_vec()))
+}
+
+/// How many numbers a tensor of this shape holds: more than `usize` can say in a browser, for some that people ask for.
+pub fn count(shape: &[usize]) -> u64 {
+    shape.iter().fold(1, |count: u64, &side| count.saturating_mul(side as u64))
 }
 
 /// How many numbers a model of this shape learns.
 pub fn n_parameters(config: &Config) -> u64 {
-    parameters(config).iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+    sum(config, |_, numbers| numbers)
+}
+
+/// The sum of a figure over all parameters, given each one's shape and how many numbers it holds. Counted a block at a
+/// time: a config alone must not take memory.
+pub fn sum(config: &Config, figure: impl Fn(&[usize], u64) -> u64) -> u64 {
+    let total = |parameters: &[(String, Vec<usize>)]| {
+        parameters.iter().fold(0, |sum: u64, (_, shape)| sum.saturating_add(figure(shape, count(shape))))
+    };
+    let (rest, block) = (total(&outside(config)), total(&block(config, 0)));
+    rest.saturating_add(block.saturating_mul(config.n_layer as u64))
 }
 
 impl Weights {

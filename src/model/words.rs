@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use tokenizers::{PreTokenizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, PreTokenizerWrapper};
 
 /// Texts from this length on are seldom met again.
 const LONGEST_BYTES: usize = 48;
@@ -18,13 +18,17 @@ pub struct Words(RefCell<HashMap<Box<str>, Box<[u32]>>>);
 impl Words {
     /// Whether a tokenizer never makes a token across a place where white space follows something else, so that the
     /// words' tokens are the text's: it splits as GPT-2's does, and changes nothing before.
-    pub fn suit(tokenizer: &Tokenizer) -> bool {
-        let splits = matches!(tokenizer.get_pre_tokenizer(),
-            Some(PreTokenizerWrapper::ByteLevel(split)) if split.use_regex && !split.add_prefix_space);
-        let stays = tokenizer.get_added_tokens_decoder().values().all(|token| {
+    pub fn suit<'a>(
+        changes_texts: bool,
+        cuts: &[PreTokenizerWrapper],
+        mut added: impl Iterator<Item = &'a AddedToken>,
+    ) -> bool {
+        let splits = matches!(cuts,
+            [PreTokenizerWrapper::ByteLevel(split)] if split.use_regex && !split.add_prefix_space);
+        let stays = added.all(|token| {
             !token.lstrip && !token.rstrip && !token.single_word && !token.content.contains(char::is_whitespace)
         });
-        splits && stays && tokenizer.get_normalizer().is_none()
+        splits && stays && !changes_texts
     }
 
     /// The ids of a text; `encode` makes those of a word that isn't known.

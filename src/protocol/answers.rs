@@ -16,7 +16,7 @@ pub struct Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        Failure { code: error.code().to_owned(), message: error.to_string() }
+        Failure { code: error.code().to_owned(), message: error.line() }
     }
 }
 

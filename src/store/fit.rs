@@ -2,7 +2,7 @@
 
 use crate::error::{Result, StoreError};
 use crate::model::Config;
-use crate::model::weights::parameters;
+use crate::model::weights::sum;
 use crate::protocol::{Need, Room, WeightDtype};
 
 /// What the weights may take of the 4 GiB at which a wasm memory ends; the rest is for running the model.
@@ -10,8 +10,7 @@ pub const MOST_WEIGHTS_BYTES: u64 = 7 << 29;
 
 /// Bytes of a model's weights in memory.
 pub fn weights_bytes(config: &Config, dtype: WeightDtype) -> u64 {
-    let bytes = |shape: &[usize]| shape.iter().product::<usize>() as u64 * dtype.of_parameter(shape).bytes();
-    parameters(config).iter().map(|(_, shape)| bytes(shape)).sum()
+    sum(config, |shape, numbers| numbers.saturating_mul(dtype.of_parameter(shape).bytes()))
 }
 
 /// What the weights take in each type.
@@ -82,6 +81,20 @@ mod tests {
         let huge = config(96, 25, 3200);
         let huge = in_memory("huge", &huge, WeightDtype::F16, MOST_WEIGHTS_BYTES).unwrap_err().to_string();
         assert!(huge.contains("Choose a smaller model"), "{huge}");
+    }
+
+    #[test]
+    fn sizes_are_counted_past_what_32_bits_can_say() {
+        // 137 GB, of which 32 bits see 3 MB
+        let wide = config(48, 16, 16384);
+        assert_eq!(
+            weights_bytes(&wide, WeightDtype::F32),
+            4 * (48 * (12 * 16384 * 16384 + 13 * 16384) + 51283 * 16384)
+        );
+        assert!(!needs(&wide).iter().any(|need| need.fits));
+        // the largest that a config can ask for is counted, and takes no memory to count
+        let most = config(1 << 20, 1, 1 << 18);
+        assert!(weights_bytes(&most, WeightDtype::F16) > 1 << 60 && !needs(&most)[1].fits);
     }
 
     #[test]

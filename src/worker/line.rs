@@ -57,7 +57,7 @@ impl Message {
     }
 
     pub fn failure(kind: u32, call: RequestId, error: &Error) -> Message {
-        Message::new(kind, call, &[error.code().into(), error.to_string().into()])
+        Message::new(kind, call, &[error.code().into(), error.line().into()])
     }
 
     pub fn kind(&self) -> u32 {

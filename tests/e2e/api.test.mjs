@@ -58,6 +58,30 @@ function close(what, ours, theirs) {
   ours.forEach((figure, i) => assert.ok(Math.abs(figure - theirs[i]) <= TOLERANCE, `${what}[${i}]: ${figure}, oracle ${theirs[i]}`));
 }
 
+test("options with names that every object has are refused like any other", async () => {
+  const codes = await page.evaluate(async () => {
+    const peartree = window.peartree;
+    await peartree.ready;
+    const told = async (promise) => promise.then(() => "taken", (error) => `${error.code}: ${error.message}`);
+    const found = [];
+    for (const name of ["constructor", "toString", "__proto__", "hasOwnProperty", "valueOf", "topp"]) {
+      // JSON's __proto__ is a property of the object's own, not its parent
+      const option = (more) => JSON.parse(`{ ${more} "${name}": { "prompt": "I" } }`);
+      const prompt = option('"prompt": "I",');
+      const corpus = option('"data": ["corpora/none.jsonl"],');
+      const calls = { predict: [prompt], load: ["demo", option("")], describe: ["gpt2", option("")], verify: ["x", option("")], corpus: [corpus] };
+      for (const [call, given] of Object.entries(calls)) found.push([name, call, await told(peartree[call](...given))]);
+    }
+    // an option is the object's own: what its parent has is no option, and none is made of what is called __proto__
+    found.push(["__proto__", "parent", await told(peartree.predict(JSON.parse('{ "__proto__": { "prompt": "I" } }')))]);
+    return found;
+  });
+  for (const [name, call, told] of codes) {
+    assert.ok(told.startsWith("bad_option: "), `${call} with ${name}: ${told}`);
+    if (call !== "parent") assert.ok(told.includes(name), `${call} with ${name}: ${told}`);
+  }
+});
+
 test("is ready with the demo model", async () => {
   await page.evaluate(() => window.peartree.ready);
   const info = await value("info");

@@ -3,6 +3,7 @@
 use indicatif::ProgressBar;
 
 use super::super::progress_bar;
+use crate::error::plain::{Form, plain};
 use crate::protocol::{Progress, Stage};
 
 /// A bar that goes when it is dropped, however the download ends.
@@ -20,7 +21,7 @@ impl Bar {
             Stage::Checking => "checking",
             Stage::Computing | Stage::Reading => "loading",
         };
-        let message = format!("{doing} {}", progress.what);
+        let message = format!("{doing} {}", plain(&progress.what, Form::Line));
         if self.0.message() != message {
             // the time left is guessed from this stage's speed alone
             self.0.reset();
