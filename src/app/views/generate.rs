@@ -32,6 +32,9 @@ struct Settings {
     seed: String,
 }
 
+/// More letters than these may not all be in sight, on the narrowest of screens.
+const MOST_LETTERS: usize = 360;
+
 #[component]
 pub fn Generate(props: &Props) -> Html {
     let settings = use_state(|| Settings {
@@ -121,7 +124,8 @@ pub fn Generate(props: &Props) -> Html {
             </form>
             <Notice id="generate-failure" failure={(*refused).clone().or(failed)} />
             if let Some(writing) = &props.writing {
-                <p class="written" dir="auto"><span class="after">{ &writing.after }</span><ins>{ &writing.generation.text }</ins></p>
+                // long text scrolls, by the keys too
+                <p class="written" dir="auto" tabindex={(writing.after.len() + writing.generation.text.len() > MOST_LETTERS).then_some("0")}><span class="after">{ &writing.after }</span><ins>{ &writing.generation.text }</ins></p>
             }
             <div class="outcome">
                 <p class="readout" role="status">{ props.writing.as_ref().map(outcome) }</p>
