@@ -1,5 +1,5 @@
-//! A heat map of layers by positions or heads: colours diverge from zero; mouse, finger and arrow keys read a cell,
-//! a click or Enter opens it.
+//! A heat map of layers by positions or heads: colours diverge from zero; mouse, finger and arrow keys read a cell. A
+//! click, Enter, or after a tap the button beside the reading opens it.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, SvgElement};
@@ -9,6 +9,9 @@ use super::heat_cells::{Marks, marks};
 use super::scale::round_up;
 use crate::app::format::{share_short, signed};
 use crate::app::widgets::cursor::use_cursor;
+use crate::app::widgets::device::has_coarse_pointer;
+use crate::app::widgets::scrolls::Scrolls;
+use crate::app::widgets::tap::{Act, Tap, use_tap};
 use crate::app::widgets::width::use_room;
 
 /// What a cell holds. An estimate is drawn smaller than an exact figure.
@@ -52,17 +55,27 @@ pub struct Props {
     /// Without it, cells can only be read.
     #[prop_or_default]
     pub onpick: Option<Callback<(usize, usize)>>,
+    /// What that does, on the button for a finger, and what the button says afterwards.
+    #[prop_or_default]
+    pub act: &'static str,
+    #[prop_or_default]
+    pub done: Option<&'static str>,
 }
 
 const LEFT: f64 = 30.0;
 const RIGHT: f64 = 2.0;
 const TOP: f64 = 1.0;
 /// Room for a token written upwards.
-const TOKENS: f64 = 74.0;
+const TOKENS: f64 = 80.0;
 const NUMBERS: f64 = 20.0;
 const CELL_WIDTH: (f64, f64) = (12.0, 46.0);
+/// What a finger can hit.
+const FINGER: f64 = 24.0;
 /// From this width on a cell has room for its figure.
-const ROOM_FOR_FIGURE: f64 = 33.0;
+const ROOM_FOR_FIGURE: f64 = 35.0;
+/// From these shares of the strongest colour on, a figure on it is written in another ink.
+const MIDDLE: f32 = 12.5 / 24.0;
+const STRONG: f32 = 19.5 / 24.0;
 const LONGEST_NAME: usize = 10;
 
 /// Where everything is.
@@ -74,13 +87,15 @@ pub struct Layout {
 }
 
 impl Layout {
-    fn of(props: &Props, width: f64) -> Self {
+    /// A finger needs larger cells than a mouse; the map scrolls where they don't fit.
+    fn of(props: &Props, width: f64, is_for_fingers: bool) -> Self {
         let columns = props.columns.len().max(1);
         let rows = props.cells.len() / columns;
         let room = (width - LEFT - RIGHT) / columns as f64;
-        let height = if rows <= 14 { 26.0 } else { 15.0 };
+        let (narrowest, lowest) = if is_for_fingers { (FINGER, FINGER) } else { (CELL_WIDTH.0, 15.0) };
+        let height = if rows <= 14 { 26.0 } else { lowest };
         let are_tokens = props.columns.iter().any(|column| column.name.parse::<u32>().is_err());
-        Layout { columns, rows, cell: (room.clamp(CELL_WIDTH.0, CELL_WIDTH.1), height), are_tokens }
+        Layout { columns, rows, cell: (room.clamp(narrowest, CELL_WIDTH.1), height), are_tokens }
     }
 
     pub fn x(&self, column: usize) -> f64 {
@@ -101,7 +116,8 @@ impl Layout {
 pub fn HeatMap(props: &Props) -> Html {
     let node = use_node_ref();
     let width = use_room(&node).map_or(540.0, |room| room.width.max(200.0));
-    let layout = Layout::of(props, width);
+    let is_for_fingers = use_memo((), |()| has_coarse_pointer());
+    let layout = Layout::of(props, width, *is_for_fingers);
     let corner = (layout.rows.saturating_sub(1), layout.columns - 1);
     let cell = layout.cell;
     let find = move |event: &PointerEvent| {
@@ -121,7 +137,18 @@ pub fn HeatMap(props: &Props) -> Html {
     };
     let home = strongest(&props.cells, layout.columns).unwrap_or((0, 0));
     let cursor = use_cursor(home, find, move |at, event| moved(at, corner, event), scroll);
-    let active = cursor.active.map(|(row, column)| (row.min(corner.0), column.min(corner.1)));
+    let picked = use_memo(props.onpick.clone(), |onpick| onpick.clone().unwrap_or_default());
+    let Tap { at: tapped, onpress, onplace } = use_tap(&picked);
+    let within = |(row, column): (usize, usize)| (row.min(corner.0), column.min(corner.1));
+    let tapped = tapped.map(within);
+    let active = cursor.active.map(within).or(tapped);
+    let onpointerdown = {
+        let down = cursor.onpointerdown;
+        Callback::from(move |event: PointerEvent| {
+            onpress.emit((event.clone(), find(&event)));
+            down.emit(event);
+        })
+    };
     let onkeydown = {
         let (onpick, move_) = (props.onpick.clone(), cursor.onkeydown);
         Callback::from(move |event: KeyboardEvent| match (event.key().as_str(), &onpick, active) {
@@ -133,16 +160,20 @@ pub fn HeatMap(props: &Props) -> Html {
         })
     };
     let onclick = {
-        let onpick = props.onpick.clone();
         Callback::from(move |event: MouseEvent| {
             let target = event.target();
             let element = target.as_ref().and_then(|target| target.dyn_ref::<Element>());
             let at = element.and_then(|element| place_under(element, event.client_x(), event.client_y(), cell, corner));
-            if let (Some(onpick), Some(at)) = (&onpick, at) {
-                onpick.emit(at);
+            if let Some(at) = at {
+                onplace.emit(at);
             }
         })
     };
+    // what is read may have gone on to another cell, by the keys
+    let act = props.onpick.as_ref().zip(tapped).filter(|_| active == tapped).map(|(onpick, at)| {
+        let onact = onpick.reform(move |()| at);
+        html! { <Act key={format!("{at:?}")} says={props.act} done={props.done} to={props.describe.emit(at)} {onact} /> }
+    });
     let at = active.unwrap_or(home);
     let spoken = props.describe.emit(at);
     let (width, height) = layout.size();
@@ -150,12 +181,12 @@ pub fn HeatMap(props: &Props) -> Html {
     let shown: Marks = marks(&props.cells, &layout, largest);
     html! {
         <div class="heat" id={props.id}>
-            <div class="heat-scroll" ref={node}>
+            <Scrolls class="heat-scroll" {node}>
                 <svg width={width.to_string()} height={height.to_string()} viewBox={format!("0 0 {width} {height}")}
                     class={props.onpick.as_ref().map(|_| "opens")} role="slider" tabindex="0" aria-label={props.label.clone()}
                     aria-roledescription="heat map" aria-valuemin="0" aria-valuemax={props.cells.len().saturating_sub(1).to_string()}
                     aria-valuenow={(at.0 * layout.columns + at.1).to_string()} aria-valuetext={spoken.clone()}
-                    onpointermove={cursor.onpointermove} onpointerdown={cursor.onpointerdown} {onclick}
+                    onpointermove={cursor.onpointermove} {onpointerdown} {onclick}
                     onpointerleave={cursor.onpointerleave} {onkeydown} onfocus={cursor.onfocus} onblur={cursor.onblur}>
                     <rect class="ground" x={LEFT.to_string()} y={TOP.to_string()} width={(layout.columns as f64 * cell.0).to_string()}
                         height={(layout.rows as f64 * cell.1).to_string()} />
@@ -177,9 +208,12 @@ pub fn HeatMap(props: &Props) -> Html {
                             width={cell.0.to_string()} height={cell.1.to_string()} />
                     }
                 </svg>
-            </div>
+            </Scrolls>
             <div class="heat-foot">{ legend(largest, props.unit) }{ props.status.clone() }</div>
-            <p class="readout" aria-hidden="true">{ if active.is_some() { spoken } else { props.hint.to_string() } }</p>
+            <div class="heat-reading">
+                <p class="readout" aria-hidden="true">{ if active.is_some() { spoken } else { props.hint.to_string() } }</p>
+                { act }
+            </div>
         </div>
     }
 }
@@ -222,9 +256,15 @@ fn figures(props: &Props, layout: &Layout, largest: f32) -> Html {
             Unit::Share => share_short(cell.value),
             Unit::Logits => signed(cell.value),
         };
-        let is_strong = cell.value.abs() > 0.62 * largest && cell.is_exact;
+        let ink = match cell.value.abs() / largest {
+            // an estimate's colour doesn't fill the cell
+            _ if !cell.is_exact => None,
+            STRONG.. => Some("strong"),
+            MIDDLE.. => Some("middle"),
+            _ => None,
+        };
         html! {
-            <text class={classes!("figure-in-cell", is_strong.then_some("strong"))} x={(layout.x(column) + layout.cell.0 / 2.0).to_string()}
+            <text class={classes!("figure-in-cell", ink)} x={(layout.x(column) + layout.cell.0 / 2.0).to_string()}
                 y={(layout.y(row) + layout.cell.1 / 2.0).to_string()} dy="0.35em">{ text }</text>
         }
     };

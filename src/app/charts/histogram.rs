@@ -23,7 +23,7 @@ const BARS: usize = 72;
 /// Between names, one above the other.
 const LINE: f64 = 14.0;
 /// Pixels of a character, about: names that would touch stand one above the other.
-const CHARACTER: f64 = 7.2;
+const CHARACTER: f64 = 7.5;
 
 struct Bins {
     low: f64,

@@ -1,7 +1,7 @@
 //! Names beside points: on the side with more room, else on the other, and none over another.
 
 /// Width of a letter and height of a line of `.outlier`, in pixels; a little more than most need.
-const LETTER: f64 = 7.2;
+const LETTER: f64 = 7.5;
 const LINE: f64 = 13.0;
 /// Between a point and its name.
 const APART: f64 = 8.0;

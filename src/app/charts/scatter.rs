@@ -13,6 +13,7 @@ pub use super::scatter_layout::Points;
 use super::scatter_layout::{BOTTOM, HEIGHT, LEFT, Layout, RIGHT, TOP, Window};
 use crate::app::state::Shared;
 use crate::app::widgets::cursor::use_cursor;
+use crate::app::widgets::tap::{Act, Tap, use_tap};
 use crate::app::widgets::theme::use_dark;
 use crate::app::widgets::width::use_room;
 
@@ -37,6 +38,8 @@ pub struct Props {
     /// What a point is, in words.
     pub describe: Callback<usize, String>,
     pub onpick: Callback<usize>,
+    /// What that does, on the button for a finger.
+    pub act: &'static str,
 }
 
 /// A shorter way of the pointer between press and release is a click.
@@ -86,7 +89,9 @@ pub fn Scatter(props: &Props) -> Html {
         move |at: usize, event: &KeyboardEvent| points.step(at, &event.key())
     };
     let cursor = use_cursor(props.selected.unwrap_or(home), find, step, |_| {});
-    let active = cursor.active.filter(|&at| at < points.count());
+    let Tap { at: tapped, onpress, onplace } = use_tap(&props.onpick);
+    let tapped = tapped.filter(|&at| at < points.count());
+    let active = cursor.active.filter(|&at| at < points.count()).or(tapped);
     let at = active.or(props.selected).unwrap_or(home);
     let change = {
         let (zoom, points, layout) = (zoom.setter(), points.clone(), layout.clone());
@@ -118,11 +123,14 @@ pub fn Scatter(props: &Props) -> Html {
     };
     let onpointerdown = {
         let (drag, at_pointer, down) = (drag.setter(), at_pointer.clone(), cursor.onpointerdown);
+        let (layout, points) = (layout.clone(), points.clone());
         Callback::from(move |event: PointerEvent| {
             // a finger scrolls the page
             if event.pointer_type() != "touch" {
                 drag.set(at_pointer(&event).map(|at| [at, at]));
             }
+            let place = at_pointer(&event).and_then(|at| layout.nearest(&points, at));
+            onpress.emit((event.clone(), place));
             down.emit(event);
         })
     };
@@ -138,7 +146,7 @@ pub fn Scatter(props: &Props) -> Html {
     };
     let onclick = {
         let (drag, zoom, layout) = (drag.clone(), zoom.setter(), layout.clone());
-        let (points, onpick) = (points.clone(), props.onpick.clone());
+        let points = points.clone();
         Callback::from(move |event: MouseEvent| {
             match *drag {
                 Some([from, to]) if (from.0 - to.0).abs() > DRAG && (from.1 - to.1).abs() > DRAG => {
@@ -146,7 +154,7 @@ pub fn Scatter(props: &Props) -> Html {
                 }
                 _ => {
                     if let Some(at) = at_pointer(&event).and_then(|at| layout.nearest(&points, at)) {
-                        onpick.emit(at);
+                        onplace.emit(at);
                     }
                 }
             }
@@ -155,10 +163,16 @@ pub fn Scatter(props: &Props) -> Html {
     };
     let click = |to: Callback<f64>, factor: f64| Callback::from(move |_: MouseEvent| to.emit(factor));
     let spoken = props.describe.emit(at);
+    // what is read may have gone on to another point, by the keys
+    let act = tapped.filter(|_| active == tapped).map(|at| {
+        let onact = props.onpick.reform(move |()| at);
+        html! { <Act key={at} says={props.act} to={spoken.clone()} {onact} /> }
+    });
     html! {
         <div class="chart scatter">
             <div class="scatter-head">
                 <p class="reading" aria-hidden="true">{ if active.is_some() { spoken.clone() } else { props.titles[1].to_string() } }</p>
+                { act }
                 <div class="zoom" role="group" aria-label="Zoom">
                     <button type="button" class="small" aria-label="Zoom in" onclick={click(change.clone(), 0.5)}>{ "+" }</button>
                     <button type="button" class="small" aria-label="Zoom out" disabled={zoom.is_none()} onclick={click(change, 2.0)}>{ "−" }</button>

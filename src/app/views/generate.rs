@@ -33,6 +33,9 @@ struct Settings {
     seed: String,
 }
 
+/// More letters than these may not all be in sight, on the narrowest of screens.
+const MOST_LETTERS: usize = 360;
+
 #[component]
 pub fn Generate(props: &Props) -> Html {
     let settings = use_state(|| Settings {
@@ -119,7 +122,8 @@ pub fn Generate(props: &Props) -> Html {
             <Notice id="generate-failure" failure={(*refused).clone().or(failed)} />
             if let Some(writing) = &props.writing {
                 <Shown is_current={writing.from == props.from}>
-                    <p class="written" dir="auto"><span class="after">{ &writing.from.after }</span><ins>{ &writing.generation.text }</ins></p>
+                    // long text scrolls, by the keys too
+                    <p class="written" dir="auto" tabindex={(writing.from.after.len() + writing.generation.text.len() > MOST_LETTERS).then_some("0")}><span class="after">{ &writing.from.after }</span><ins>{ &writing.generation.text }</ins></p>
                     <div class="outcome">
                         <p class="readout" role="status">{ outcome(writing) }</p>
                         if has_text && !is_working && !writing.from.is_corrupted {

@@ -8,6 +8,7 @@ use crate::app::charts::window::{in_sight, scroll_to_see};
 use crate::app::format::{component, percent};
 use crate::app::state::{Shared, Table};
 use crate::app::widgets::cursor::use_cursor;
+use crate::app::widgets::scrolls::{More, use_more};
 use crate::app::widgets::token;
 use crate::app::widgets::width::{Room, USUAL_REM, use_room};
 
@@ -56,11 +57,17 @@ pub fn LensGrid(props: &Props) -> Html {
 
     // New tokens come at the end; whoever looks at the end goes on seeing it.
     let at_end = use_mut_ref(|| true);
+    // how long the table was when it was last brought to its end
+    let length = use_mut_ref(|| 0);
+    let More { edges, onscroll: show_more } = use_more(&node);
     use_effect_with((n_columns, width as i64), {
-        let (node, at_end) = (node.clone(), at_end.clone());
+        let (node, at_end, length) = (node.clone(), at_end.clone(), length.clone());
         move |_| {
-            if let Some(element) = node.cast::<Element>().filter(|_| *at_end.borrow()) {
-                element.set_scroll_left(element.scroll_width());
+            if let Some(element) = node.cast::<Element>() {
+                *length.borrow_mut() = element.scroll_width();
+                if *at_end.borrow() {
+                    element.set_scroll_left(element.scroll_width());
+                }
             }
         }
     });
@@ -69,10 +76,14 @@ pub fn LensGrid(props: &Props) -> Html {
         Callback::from(move |event: Event| {
             if let Some(element) = event.target_dyn_into::<Element>() {
                 let (left, top) = (element.scroll_left(), element.scroll_top());
-                *at_end.borrow_mut() = left + element.client_width() + 2 >= element.scroll_width();
+                // what scrolls a table that has just become longer is the table, and no person
+                if element.scroll_width() == *length.borrow() {
+                    *at_end.borrow_mut() = left + element.client_width() + 2 >= element.scroll_width();
+                }
                 let cells = |offset: i32, size: f64| (f64::from(offset) / size).max(0.0) as usize;
                 first.set((cells(top, row), cells(left, cell)));
             }
+            show_more.emit(event);
         })
     };
     let rows = in_sight(first.0, room.1, row, n_rows);
@@ -100,7 +111,8 @@ pub fn LensGrid(props: &Props) -> Html {
         format!("--cell:{cell}px;--row:{ROW}rem;--names:{ROW_NAMES}rem;--header:{HEADER}rem;--columns:{n_columns}");
     html! {
         <>
-        <div class="grid" ref={node} tabindex="0" role="grid" style={sizes}
+        <div class="scrolls" style={sizes}>
+        <div class="grid" ref={node} tabindex="0" role="grid"
             aria-label="Top token by component and position; arrow keys move along it"
             aria-rowcount={(n_rows + 1).to_string()} aria-colcount={(n_columns + 1).to_string()}
             aria-activedescendant={active.map(|(r, c)| format!("cell-{r}-{c}"))}
@@ -114,6 +126,8 @@ pub fn LensGrid(props: &Props) -> Html {
             <i class="space" style={format!("height:{}px", rows.start as f64 * row)} />
             { for rows.clone().map(draw_row) }
             <i class="space" style={format!("height:{}px", (n_rows - rows.end) as f64 * row)} />
+        </div>
+        { edges }
         </div>
         <p class="readout">{ readout(props, active) }</p>
         </>
@@ -144,7 +158,7 @@ fn draw_cell(table: &Table, place: Place, active: Option<Place>) -> Html {
 fn readout(props: &Props, active: Option<Place>) -> Html {
     let shown = active.and_then(|place| Some((place, top(&props.table, place)?)));
     let Some(((row, column), (text, prob))) = shown else {
-        return html! { <>{ "Made by the " }{ props.convention }{ " convention. Hover a cell, or use the arrow keys, to read it." }</> };
+        return html! { <>{ "Made by the " }{ props.convention }{ " convention. Point at a cell, tap it, or use the arrow keys, to read it." }</> };
     };
     html! {
         <>

@@ -129,20 +129,33 @@ fn map(
     };
     let status = sweep::status(&props.patching.maps[which], Patched::Map(which), &props.dispatch);
     let (id, hint) = match site {
-        PatchSite::ResidPre => {
-            ("map-resid_pre", "Click a cell, or press Enter on it, to add the patch to the edits below.")
+        PatchSite::ResidPre => (
+            "map-resid_pre",
+            "Click a cell, or press Enter on it, to add the patch to the edits below; a tap only reads it.",
+        ),
+        PatchSite::AttnOut => (
+            "map-attn_out",
+            "Click a cell, or press Enter on it, to add the patch to the edits below; a tap only reads it.",
+        ),
+        PatchSite::MlpOut => {
+            ("map-mlp_out", "Click a cell, or press Enter on it, to see that layer's neurons; a tap only reads it.")
         }
-        PatchSite::AttnOut => {
-            ("map-attn_out", "Click a cell, or press Enter on it, to add the patch to the edits below.")
-        }
-        PatchSite::MlpOut => ("map-mlp_out", "Click a cell, or press Enter on it, to see that layer's neurons."),
-        PatchSite::Heads => ("map-heads", "Click a head, or press Enter on it, to add the patch to the edits below."),
+        PatchSite::Heads => (
+            "map-heads",
+            "Click a head, or press Enter on it, to add the patch to the edits below; a tap only reads it.",
+        ),
     };
     let label = format!(
         "{title}: share brought back, by layer and {}; arrow keys move",
         if is_heads { "head" } else { "position" }
     );
-    html! { <HeatMap {id} {label} columns={names} {cells} unit={Unit::Share} {describe} {hint} {onpick} {status} /> }
+    let (act, done) = match site {
+        PatchSite::MlpOut => ("That layer’s neurons", None),
+        _ => ("Patch this here", Some("Added to the edits")),
+    };
+    html! {
+        <HeatMap {id} {label} columns={names} {cells} unit={Unit::Share} {describe} {hint} {onpick} {act} {done} {status} />
+    }
 }
 
 /// What a click on a cell does: an MLP's leads to its neurons, any other becomes an edit.

@@ -54,7 +54,9 @@ pub fn Model(props: &Props) -> Html {
     let is_loading = matches!(props.loading, Loading::Beginning | Loading::Working(_) | Loading::Paused(_));
     let is_first = props.model.is_none();
     html! {
-        <section class="model" aria-label="Model">
+        <section class="model" aria-labelledby="model-title">
+            // the menu's parts are headed too
+            <h2 id="model-title" class="unseen">{ "Model" }</h2>
             // while the first model is on its way, the bar stands where its name will
             if !is_first || !is_loading {
                 { line(props.model.as_deref()) }

@@ -239,7 +239,7 @@ fn scatter(props: &Props, shown: &Shown, points: &Shared<Points>) -> Html {
         <Scatter {key} label="Neurons by share brought back; left and right go along the axis, up and down to the next larger and smaller, Enter looks at one"
             points={points.clone()} {named} selected={patching.neuron.and_then(|neuron| shown.index(neuron))}
             titles={[AttrValue::from(x_title), AttrValue::from("share of the logit difference brought back by one neuron")]}
-            {x_marks} {x_text} {describe} {onpick} />
+            {x_marks} {x_text} {describe} {onpick} act="Look at it" />
     }
 }
 

@@ -48,20 +48,16 @@ fn row(candidate: &Candidate, dispatch: &Dispatch) -> Html {
         let (dispatch, token) = (dispatch.clone(), Token { id: candidate.id, token: candidate.token.clone() });
         Callback::from(move |_: MouseEvent| dispatch.dispatch(Action::Append(token.clone())))
     };
-    let label = format!(
-        "{}, probability {}, logit {}. Write it into the prompt",
-        token::quoted(&candidate.token),
-        percent(candidate.prob),
-        number(candidate.logit)
-    );
     let why_not = (!is_text).then_some("A part of a character's bytes: it can't be written into the prompt as text.");
     html! {
         <li>
-            <button type="button" {onclick} disabled={!is_text} title={why_not} aria-label={label}>
+            <button type="button" {onclick} disabled={!is_text} title={why_not}>
+                // named by what is seen on it, and a few words between for those who listen
                 <span class="name">{ token::visible(&candidate.token) }<small>{ candidate.id }</small></span>
-                <span class="bar"><i style={format!("--p:{:.4}", candidate.prob)} /></span>
+                <span class="bar"><i style={format!("--p:{:.4}", candidate.prob)} /><span class="unseen">{ "probability" }</span></span>
                 <span class="figures">{ percent(candidate.prob) }</span>
                 <span class="figures logit">{ number(candidate.logit) }</span>
+                <span class="unseen">{ "logits. Write it into the prompt" }</span>
             </button>
         </li>
     }

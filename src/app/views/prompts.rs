@@ -181,6 +181,9 @@ fn lengths(clean: &Figure<Prediction>, corrupted: &Figure<Prediction>) -> Html {
     }
 }
 
+/// More letters than these may not all be in sight, on the narrowest of screens.
+const MOST_LETTERS: usize = 240;
+
 /// A prompt's tokens in running text, those that differ marked.
 fn tokens(prediction: &Prediction, differing: &[bool]) -> Html {
     // a prompt of a thousand tokens would make a wall of text: the ends tell
@@ -202,7 +205,10 @@ fn tokens(prediction: &Prediction, differing: &[bool]) -> Html {
             html! { <span>{ text }</span> }
         }
     };
-    html! { <p class="running">{ for prediction.tokens.iter().enumerate().map(one) }</p> }
+    // long text scrolls, by the keys too
+    let letters: usize = prediction.tokens.iter().map(String::len).sum();
+    let scrolls = (letters > MOST_LETTERS).then_some("0");
+    html! { <p class="running" tabindex={scrolls}>{ for prediction.tokens.iter().enumerate().map(one) }</p> }
 }
 
 /// Which tokens of each prompt have no like in the other: position by position where both are as long, else what lies

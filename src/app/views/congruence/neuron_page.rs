@@ -285,7 +285,7 @@ fn beside(props: &Props, shown: &Shown, words: &Shared<Vocabulary>) -> Html {
                 <Scatter {key} label="Tokens by what the neuron writes and reads; left and right go along the axis, up and down to the next larger and smaller, Enter shows the token’s neurons"
                     points={shown.points.clone()} {named} selected={None::<usize>}
                     titles={[AttrValue::from("input weights · embedding: what it reads"), AttrValue::from("output weights · embedding: what it writes")]}
-                    x_marks={Vec::<(f64, String)>::new()} x_text={text.clone()} y_text={text} {describe} {onpick} />
+                    x_marks={Vec::<(f64, String)>::new()} x_text={text.clone()} y_text={text} {describe} {onpick} act="Its neurons" />
                 <p class="sweep">{ reading_convention(props) }</p>
             </div>
             <div class="outliers neighbours">

@@ -14,6 +14,7 @@ use crate::app::congruence::name;
 use crate::app::congruence::vocabulary::Vocabulary;
 use crate::app::format::{number, whole};
 use crate::app::state::{Dispatch, Shared};
+use crate::app::widgets::scrolls::Scrolls;
 use crate::app::widgets::token::{quoted, visible};
 use crate::protocol::{Hubness, PairColumns};
 
@@ -90,12 +91,12 @@ pub fn PairRows(props: &Props) -> Html {
             <button type="button" class="small" onclick={saved(props, places, as_csv, "csv", "text/csv")}>{ "Save as CSV" }</button>
             <button type="button" class="small" onclick={saved(props, places, as_json, "json", "application/json")}>{ "Save as JSON" }</button>
         </div>
-        <div class="pairs-scroll">
+        <Scrolls class="pairs-scroll">
             <table class="pairs-table">
                 <thead><tr>{ for COLUMNS.into_iter().map(head) }</tr></thead>
                 <tbody>{ for places.iter().take(*drawn).map(row) }</tbody>
             </table>
-        </div>
+        </Scrolls>
         if places.len() > *drawn { <button type="button" class="small" onclick={more}>{ "More" }</button> }
         </>
     }
@@ -226,7 +227,7 @@ pub fn HubRows(props: &HubProps) -> Html {
     html! {
         <>
         <p class="readout">{ spread(hubness, others) }</p>
-        <div class="pairs-scroll">
+        <Scrolls class="pairs-scroll">
             <table class="pairs-table">
                 <thead><tr>
                     <th scope="col">{ first }</th><th scope="col">{ format!("best of … {others}") }</th><th scope="col">{ second }</th>
@@ -234,7 +235,7 @@ pub fn HubRows(props: &HubProps) -> Html {
                 </tr></thead>
                 <tbody>{ for rows }</tbody>
             </table>
-        </div>
+        </Scrolls>
         if count > *drawn { <button type="button" class="small" onclick={more}>{ "More" }</button> }
         </>
     }

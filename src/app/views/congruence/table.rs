@@ -107,7 +107,7 @@ pub fn status(common: &Common, table: &TableAtHand) -> Html {
     html! {
         <>
         <p class="sweep table-line" data-stage={word(&progress.stage)}>{ line }</p>
-        <Notice id="table-failure" {failure} />
+        <Notice id="pairs-table-failure" {failure} />
         </>
     }
 }

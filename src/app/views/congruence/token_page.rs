@@ -128,7 +128,7 @@ fn scatter(props: &Props, columns: &Shared<Columns>, points: &Shared<Points>) ->
             label="Neurons by congruence with the tokens; left and right go along the axis, up and down to the next larger and smaller, Enter opens the neuron’s page"
             points={points.clone()} {named} selected={None::<usize>}
             titles={[AttrValue::from("layer"), AttrValue::from("congruence of each neuron’s output weights")]}
-            {x_marks} {x_text} y_text={Callback::from(|value: f64| number(value as f32))} {describe} {onpick} />
+            {x_marks} {x_text} y_text={Callback::from(|value: f64| number(value as f32))} {describe} {onpick} act="Its weights" />
     }
 }
 

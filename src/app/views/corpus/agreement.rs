@@ -14,6 +14,7 @@ use crate::app::format::{share_short, whole};
 use crate::app::state::Dispatch;
 use crate::app::views::congruence::to_weights;
 use crate::app::widgets::failure::Notice;
+use crate::app::widgets::scrolls::Scrolls;
 use crate::app::widgets::shown::Shown;
 use crate::app::widgets::width::use_room;
 use crate::protocol::{
@@ -150,10 +151,10 @@ fn table(pairs: &[FoundPair], answer: &CorpusAnswer, dispatch: &Dispatch) -> Htm
     html! {
         <details class="corpus-table">
             <summary>{ "All pairs" }</summary>
-            <div class="scrolls"><table>
+            <Scrolls class="corpus-table-scroll"><table>
                 <thead><tr><th scope="col">{ "Pair" }</th><th scope="col">{ "Score" }</th><th scope="col">{ "Area" }</th><th scope="col">{ "Occurrences" }</th><th scope="col">{ "Top predictions" }</th></tr></thead>
                 <tbody>{ for pairs.iter().zip(&answer.studies).map(row) }</tbody>
-            </table></div>
+            </table></Scrolls>
         </details>
     }
 }

@@ -4,6 +4,7 @@ use yew::prelude::*;
 
 use crate::app::charts::scale::{Scale, ticks};
 use crate::app::format::whole;
+use crate::app::widgets::scrolls::Scrolls;
 use crate::app::widgets::width::use_room;
 use crate::protocol::{BinAnswer, StudyAnswer};
 
@@ -31,7 +32,7 @@ pub const RIGHT: f64 = 14.0;
 pub const TOP: f64 = 10.0;
 pub const BOTTOM: f64 = 44.0;
 /// A bin narrower than this has no room for its counts.
-const ROOM_FOR_COUNTS: f64 = 56.0;
+const ROOM_FOR_COUNTS: f64 = 66.0;
 
 /// What a pair is called.
 pub fn name(study: &StudyAnswer) -> String {
@@ -73,7 +74,7 @@ pub fn Curve(props: &Props) -> Html {
     };
     let counts = |bin: &BinAnswer| {
         html! {
-            <text x={middle(bin).to_string()} y={(HEIGHT - 6.0).to_string()} class="middle small">
+            <text x={middle(bin).to_string()} y={(HEIGHT - 6.0).to_string()} class="middle">
                 { format!("{}/{}", bin.top, bin.count) }
             </text>
         }
@@ -115,10 +116,10 @@ fn table(lines: &[Line]) -> Html {
     html! {
         <details class="corpus-table">
             <summary>{ "Counts" }</summary>
-            <table>
+            <Scrolls class="corpus-table-scroll"><table>
                 <thead><tr><th scope="col">{ "Activation" }</th><th scope="col">{ "Positions" }</th><th scope="col">{ "Top predictions" }</th><th scope="col">{ "Share" }</th><th scope="col">{ "95 %" }</th></tr></thead>
                 <tbody>{ for lines.iter().flat_map(|line| &line.bins).map(row) }</tbody>
-            </table>
+            </table></Scrolls>
         </details>
     }
 }
