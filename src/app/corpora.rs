@@ -97,7 +97,7 @@ fn name_in(url: &str) -> &str {
 /// A task's way to the reader.
 pub fn reader_call(task: String) -> Request {
     let program = site::named("reader").unwrap_or_default();
-    Request::Read(ReaderCall { program: own_address(&program).unwrap_or_default(), task })
+    Request::Read(ReaderCall { program: own_address(&program).unwrap_or_default(), task, again: false })
 }
 
 /// What comes back from the reader.

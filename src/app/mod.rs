@@ -6,6 +6,7 @@ pub mod charts;
 pub mod client;
 pub mod congruence;
 pub mod corpora;
+mod engine;
 pub mod format;
 pub mod history;
 pub mod offline;

@@ -26,7 +26,7 @@ const LOOK_EVERY_MS: f64 = 600_000.0;
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(catch, js_namespace = ["navigator", "locks"], js_name = request)]
-    fn request_lock(name: &str, options: &Object, hold: &Function) -> Result<Promise, JsValue>;
+    pub fn request_lock(name: &str, options: &Object, hold: &Function) -> Result<Promise, JsValue>;
 }
 
 /// What there is to say of it.
