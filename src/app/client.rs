@@ -17,7 +17,9 @@ use web_sys::StorageManager;
 use super::engine::{Engine, Heard};
 use super::site;
 use crate::error::Error;
-use crate::protocol::{Answer, Event, Failure, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker};
+use crate::protocol::{
+    Answer, Event, Failure, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker,
+};
 
 type Listener = Box<dyn FnMut(Event)>;
 type Listeners<T> = RefCell<Vec<Rc<dyn Fn(&T)>>>;

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::protocol::{
     Answer, CorpusProgress, DataFile, Event, Failure, HUB, ReaderCall, ReaderTask, Request, RequestId, is_repo_id,
 };
+use crate::store::address::host_of;
 
 /// Corpora that are part of the site: what they are called in addresses, and what people call them.
 pub const CORPORA: [(&str, &str); 2] =
@@ -74,6 +75,17 @@ pub fn folder_address(folder: &str) -> Result<String, Failure> {
         Some(url) => Ok(format!("{}/", url.trim_end_matches('/'))),
         None => Err(Failure::from(&Error::Unsupported("folder takes the address of a published folder.".into()))),
     }
+}
+
+/// The host of a folder that lies elsewhere than this site.
+pub fn other_host(folder: &str) -> Option<String> {
+    let url = Url::new(&folder_address(folder).ok()?).ok()?;
+    (Some(url.origin()) != here().map(|(origin, _)| origin)).then(|| url.host())
+}
+
+/// The hub that files are read from, where one of them is a data set's.
+pub fn hub_of(files: &[DataFile]) -> Option<&str> {
+    Some(host_of(&files.iter().find(|file| file.is_dataset)?.url))
 }
 
 /// An address on the page's own origin, in full.

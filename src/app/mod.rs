@@ -35,6 +35,7 @@ use views::generate::Generate;
 use views::layers::Layers;
 use views::lens::LensFigure;
 use views::lens_table::LensTableFigure;
+use views::life::LifeNotice;
 use views::maps::{Maps, scroll_to};
 use views::model::Model;
 use views::neurons::NeuronsFigure;
@@ -72,6 +73,7 @@ pub fn App(props: &Props) -> Html {
         <ContextProvider<Here> context={here}>
         <Masthead />
         <main>
+            <LifeNotice client={client.clone()} />
             <LinkNotice client={client.clone()} opened={state.opened.clone()} models={state.models.clone()} dispatch={dispatch.clone()} />
             <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} models={state.models.clone()}
                 dispatch={dispatch.clone()} />

@@ -44,6 +44,8 @@ pub enum Kept {
     #[default]
     Unknown,
     SwitchedOff,
+    /// The address asks for it to be forgotten: that is a person's to say.
+    AskedToLeave,
     Coming,
     Ready,
     Failed,
@@ -118,11 +120,11 @@ impl Keeper {
     }
 
     async fn start(&self) {
-        if site::asked("offline").as_deref() == Some("off") {
-            self.remember(false);
-        }
         if self.is_switched_off() {
             return self.leave().await;
+        }
+        if site::asked("offline").as_deref() == Some("off") {
+            return self.say(|said| said.kept = Kept::AskedToLeave);
         }
         let before = self.registered().await.and_then(|registration| registration.active());
         let isolates = before.is_some_and(|worker| isolates(&worker));
