@@ -21,9 +21,19 @@ function hashed(stem, script) {
   return `./${name}_loader.js`;
 }
 
-const start = (name) => `wasm_bindgen({module_or_path:"./${name}_bg.wasm"});`;
+// What whoever started a worker must know of it (src/app/engine.rs): that it lives, by a lock that it holds till its end
+// and by an answer to "?"; and that it broke down, at an exception or a trap that nobody caught. It is the first thing
+// that runs, so it tells of a program that could not be had, too.
+const life = `onunhandledrejection = onerror = (event) => {
+  postMessage("! " + String(event.reason?.message ?? event.reason ?? event.message ?? event).slice(0, 300));
+};
+addEventListener("message", ({ data }) => data === "?" && postMessage("here"));
+navigator.locks?.request(name, () => (postMessage("held"), new Promise(() => {}))).catch(() => {});
+`;
 
-const only = (name) => `importScripts("./${name}.js");${start(name)}`;
+const start = (name) => `wasm_bindgen({ module_or_path: "./${name}_bg.wasm" });`;
+
+const only = (name) => `${life}importScripts("./${name}.js");\n${start(name)}\n`;
 const plain = hashed("worker", only);
 const reader = hashed("reader", only);
 
@@ -31,15 +41,14 @@ const reader = hashed("reader", only);
 // are sent the compiled program and the memory, and then work for ever.
 const threads = hashed(
   "threads",
-  (name) => `importScripts("./${name}.js");
-if (self.name === "peartree helper") {
+  (script) => `if (name === "peartree helper") {
+  importScripts("./${script}.js");
   onmessage = async ({ data: [module, memory] }) => {
     await wasm_bindgen({ module_or_path: module, memory });
     wasm_bindgen.help();
   };
 } else {
-  ${start(name)}
-}
+${only(script)}}
 `,
 );
 

@@ -73,6 +73,16 @@ pub enum Error {
     NoModel,
     #[error("Stopped.")]
     Cancelled,
+    #[error(
+        "The part of the page that computes broke down at this: {why}. It was started again, with the model it had. If it happens again, please report it."
+    )]
+    WorkerDied { why: String },
+    #[error(
+        "The part of the page that computes has stopped three times in a row, at last because of this: {why}. Close other tabs if memory is short, check the connection, then reload the page."
+    )]
+    WorkerGone { why: String },
+    #[error("The part of the page that reads texts broke down twice. What was read is kept: ask again to go on.")]
+    ReaderDied,
     #[error("The engine failed: {0}. Please report this with the prompt that caused it.")]
     Engine(#[from] candle_core::Error),
     #[error(transparent)]
@@ -113,6 +123,9 @@ impl Error {
             Error::Told { code, .. } => code,
             Error::NoModel => "no_model",
             Error::Cancelled => "cancelled",
+            Error::WorkerDied { .. } => "worker_died",
+            Error::WorkerGone { .. } => "worker_gone",
+            Error::ReaderDied => "reader_died",
             Error::Engine(_) => "engine_failed",
             Error::Store(error) => error.code(),
         }

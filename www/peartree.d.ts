@@ -257,7 +257,7 @@ export interface Description {
 }
 
 /** The room that the browser gives this site, in bytes. */
-export interface Room { used: number; quota: number | null; persisted: boolean }
+export interface Room { used: number; quota: number | null; persisted: boolean; /** Nothing is kept: models are held in memory until they are loaded. */ transient: boolean }
 
 export interface KeptModel {
   key: string;

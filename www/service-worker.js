@@ -34,9 +34,9 @@ addEventListener("fetch", (event) => {
   if (request.headers.has("range") && !LATER.test(path)) return;
   if (HASHED.test(path) && LATER.test(path)) event.waitUntil(keepLater());
   if (request.mode !== "navigate") {
-    if (HASHED.test(path)) event.respondWith(kept(request.url).then(async (found) => answer(found ?? (await fetch(request)))));
+    if (HASHED.test(path)) event.respondWith(file(request, path).then(answer));
   } else if (url.searchParams.get("offline") === "off") {
-    event.respondWith(leave().then(() => fetch(request)));
+    event.respondWith(new Response(LEAVE, { headers: { "Content-Type": "text/html; charset=utf-8" } }));
   } else if (INDEX.includes(path)) {
     event.respondWith(page(request).then(answer));
   }
@@ -88,20 +88,43 @@ async function sweep() {
 
 /** The page's words: which version it runs, to a worker that waits; that a person wants the new one; that it has begun. */
 async function hear({ data: [word, version], source }) {
-  if (word === "take over" || (word === "running" && version === SITE.version)) await skipWaiting();
+  if (word === "leave") {
+    await leave();
+    source.postMessage("left");
+  } else if (word === "take over" || (word === "running" && version === SITE.version)) await skipWaiting();
   else if (word === "running") source.postMessage("newer");
   else if (word === "sweep") await sweep();
 }
 
-/** What one version keeps under `url`; to open its cache would be to make it, where another worker has just dropped it. */
-const find = (url, cacheName) => caches.match(url, { cacheName, ignoreVary: true });
+/**
+ * What one version keeps under `url`; to open its cache would be to make it, where another worker has just dropped it. A
+ * file of this version is what the build made, or is dropped: other pages of this origin can write here too.
+ */
+async function find(url, cacheName) {
+  const found = await caches.match(url, { cacheName, ignoreVary: true });
+  const integrity = SITE.files[url === SCOPE ? "./" : url.slice(SCOPE.length)];
+  if (!found || !integrity) return found;
+  // index.html has another content in each version
+  if (url === SCOPE && cacheName !== CACHE) return undefined;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await found.clone().arrayBuffer()));
+  if (`sha256-${btoa(String.fromCharCode(...digest))}` === integrity) return found;
+  if (await caches.has(cacheName)) await (await caches.open(cacheName)).delete(url);
+  return undefined;
+}
 
-/** A file that some version keeps. */
+/** A file that some version keeps. Those of other versions than this one can't be checked here. */
 async function kept(url) {
   for (const name of await ours()) {
     const found = await find(url, name);
     if (found) return found;
   }
+}
+
+/** A file of this version out of what is kept; another's, which nobody can check, only where the network has it no more. */
+async function file(request, path) {
+  if (path in SITE.files) return (await kept(request.url)) ?? fetch(request);
+  const fresh = await fetch(request).catch(() => null);
+  return fresh?.ok ? fresh : ((await kept(request.url)) ?? fresh ?? Response.error());
 }
 
 /** index.html: the network's if it answers soon and well, or else this version's. */
@@ -124,7 +147,21 @@ function answer(response) {
   return new Response(response.body, { status: response.status, headers });
 }
 
-/** The way out where the page itself is broken: its address with ?offline=off. */
+/**
+ * The way out where the page itself is broken: its address with ?offline=off. A link may say so too, so a person is
+ * asked first. The page remembers that it is not to be kept, as it does by its own button (src/app/offline.rs).
+ */
+const LEAVE = `<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Peartree</title>
+<p>This address asks to drop the copy of the page that is kept on this device, so that it comes from the network again. Models and tables that are kept stay.</p>
+<p><button id="drop">Drop the copy</button> <a href="./">Leave it as it is</a></p>
+<script>
+navigator.serviceWorker.onmessage = () => location.replace("./");
+document.getElementById("drop").onclick = () => {
+  try { localStorage.setItem(${JSON.stringify(PREFIX + "offline")}, "off"); } catch {}
+  navigator.serviceWorker.controller.postMessage(["leave"]);
+};
+</script>`;
+
 async function leave() {
   await registration.unregister();
   await drop(await ours());

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::protocol::{
     Answer, CorpusProgress, DataFile, Event, Failure, HUB, ReaderCall, ReaderTask, Request, RequestId, is_repo_id,
 };
+use crate::store::address::host_of;
 
 /// Corpora that are part of the site: what they are called in addresses, and what people call them.
 pub const CORPORA: [(&str, &str); 2] =
@@ -76,6 +77,17 @@ pub fn folder_address(folder: &str) -> Result<String, Failure> {
     }
 }
 
+/// The host of a folder that lies elsewhere than this site.
+pub fn other_host(folder: &str) -> Option<String> {
+    let url = Url::new(&folder_address(folder).ok()?).ok()?;
+    (Some(url.origin()) != here().map(|(origin, _)| origin)).then(|| url.host())
+}
+
+/// The hub that files are read from, where one of them is a data set's.
+pub fn hub_of(files: &[DataFile]) -> Option<&str> {
+    Some(host_of(&files.iter().find(|file| file.is_dataset)?.url))
+}
+
 /// An address on the page's own origin, in full.
 fn own_address(address: &str) -> Option<String> {
     let (origin, page) = here()?;
@@ -97,7 +109,7 @@ fn name_in(url: &str) -> &str {
 /// A task's way to the reader.
 pub fn reader_call(task: String) -> Request {
     let program = site::named("reader").unwrap_or_default();
-    Request::Read(ReaderCall { program: own_address(&program).unwrap_or_default(), task })
+    Request::Read(ReaderCall { program: own_address(&program).unwrap_or_default(), task, again: false })
 }
 
 /// What comes back from the reader.

@@ -6,6 +6,7 @@ pub mod charts;
 pub mod client;
 pub mod congruence;
 pub mod corpora;
+mod engine;
 pub mod format;
 pub mod history;
 pub mod offline;
@@ -34,6 +35,7 @@ use views::generate::Generate;
 use views::layers::Layers;
 use views::lens::LensFigure;
 use views::lens_table::LensTableFigure;
+use views::life::LifeNotice;
 use views::maps::{Maps, scroll_to};
 use views::model::Model;
 use views::neurons::NeuronsFigure;
@@ -74,6 +76,7 @@ pub fn App(props: &Props) -> Html {
         <ContextProvider<Loaded> context={Loaded(state.model.clone())}>
         <Masthead />
         <main>
+            <LifeNotice client={client.clone()} />
             <LinkNotice client={client.clone()} opened={state.opened.clone()} models={state.models.clone()} dispatch={dispatch.clone()} />
             <Model client={client.clone()} model={state.model.clone()} loading={state.loading.clone()} models={state.models.clone()}
                 dispatch={dispatch.clone()} />

@@ -26,7 +26,7 @@ const LOOK_EVERY_MS: f64 = 600_000.0;
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(catch, js_namespace = ["navigator", "locks"], js_name = request)]
-    fn request_lock(name: &str, options: &Object, hold: &Function) -> Result<Promise, JsValue>;
+    pub fn request_lock(name: &str, options: &Object, hold: &Function) -> Result<Promise, JsValue>;
 }
 
 /// What there is to say of it.
@@ -44,6 +44,8 @@ pub enum Kept {
     #[default]
     Unknown,
     SwitchedOff,
+    /// The address asks for it to be forgotten: that is a person's to say.
+    AskedToLeave,
     Coming,
     Ready,
     Failed,
@@ -118,11 +120,11 @@ impl Keeper {
     }
 
     async fn start(&self) {
-        if site::asked("offline").as_deref() == Some("off") {
-            self.remember(false);
-        }
         if self.is_switched_off() {
             return self.leave().await;
+        }
+        if site::asked("offline").as_deref() == Some("off") {
+            return self.say(|said| said.kept = Kept::AskedToLeave);
         }
         let before = self.registered().await.and_then(|registration| registration.active());
         let isolates = before.is_some_and(|worker| isolates(&worker));

@@ -1,15 +1,12 @@
-//! The worker's program: registers the worker with the page's bridge.
+//! The worker's program: starts listening to the page.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
-    use gloo_worker::Registrable;
-    use peartree::worker::{PeartreeWorker, codec::Transferring, threads};
+    use peartree::worker::{self, threads};
 
-    if threads::is_helper() {
-        return;
+    if !threads::is_helper() {
+        worker::start();
     }
-    console_error_panic_hook::set_once();
-    PeartreeWorker::registrar().encoding::<Transferring>().register();
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -52,6 +52,8 @@ pub struct ReaderCall {
     pub program: String,
     /// JSON of a [`ReaderTask`].
     pub task: String,
+    /// It was asked before, of one that died at it: a pass goes on from what is kept.
+    pub again: bool,
 }
 
 /// What the page asks the reader.

@@ -132,6 +132,8 @@ pub struct Room {
     pub quota: Option<u64>,
     /// Whether the browser has promised not to clear it when room gets scarce.
     pub persisted: bool,
+    /// The browser gives this page no room at all: what is downloaded is held in memory, until it is loaded.
+    pub transient: bool,
 }
 
 impl Room {

@@ -115,11 +115,15 @@ impl Desk {
         let model = self.model.borrow().clone().ok_or(Error::NoModel)?;
         let answer = match task {
             ReaderTask::Pass { files, options, resume, keep } => {
+                // asked again of a new reader, it goes on
+                let resume = resume || message.0.get(3).is_truthy();
                 let what = PassTask { files, options, resume, keep };
                 serde_json::to_string(&self.pass(call, &model, what).await?)
             }
-            ReaderTask::Bins(bins) => serde_json::to_string(&self.again(bins, &model)?),
-            ReaderTask::Neuron { options, folder: None } => serde_json::to_string(&self.neuron(&options, &model)?),
+            ReaderTask::Bins(bins) => serde_json::to_string(&self.again(bins, call, &model).await?),
+            ReaderTask::Neuron { options, folder: None } => {
+                serde_json::to_string(&self.neuron(&options, call, &model).await?)
+            }
             ReaderTask::Neuron { options, folder: Some(folder) } => {
                 serde_json::to_string(&self.published.neuron(&folder, &options, call, &model).await?)
             }

@@ -68,11 +68,8 @@ impl Desk {
         let findings = Rc::new(pass.finish());
         if keep {
             self.findings.replace(Some(findings.clone()));
-            if stepped.is_ok() {
-                kept::forget().await;
-            } else {
-                kept::put(&findings).await;
-            }
+            // also at the end: another reader may have to answer for this one
+            kept::put(&findings).await;
         }
         stepped.map(|()| answer(&findings))
     }
@@ -86,18 +83,34 @@ impl Desk {
         }
     }
 
+    /// What the last pass has found; by a reader before this one, perhaps.
+    async fn last(&self, call: &Call, model: &Model) -> Result<Option<Rc<Findings>>> {
+        if self.findings.borrow().is_none()
+            && let Some(kept) = kept::get().await.filter(|kept| kept.plan.model == model.config)
+            && kept.plan.weights == call.hash().await?
+        {
+            self.findings.replace(Some(Rc::new(kept)));
+        }
+        Ok(self.findings.borrow().clone())
+    }
+
     /// The pairs of the pass made last, in other bins.
-    pub(super) fn again(&self, bins: Bins, model: &Model) -> Result<CorpusAnswer> {
-        let findings = self.findings.borrow();
-        let answer = findings.as_ref().map(|findings| findings.answer(bins, &|id| model.text(id)));
+    pub(super) async fn again(&self, bins: Bins, call: &Call, model: &Model) -> Result<CorpusAnswer> {
+        let findings = self.last(call, model).await?;
+        let answer = findings.map(|findings| findings.answer(bins, &|id| model.text(id)));
         answer.ok_or_else(|| Error::Unsupported("No text has been read yet. Read one first.".into()))
     }
 
     /// One neuron of the pass made last.
-    pub(super) fn neuron(&self, options: &CorpusNeuronOptions, model: &Model) -> Result<NeuronAnswer> {
+    pub(super) async fn neuron(
+        &self,
+        options: &CorpusNeuronOptions,
+        call: &Call,
+        model: &Model,
+    ) -> Result<NeuronAnswer> {
         let CorpusNeuronOptions { layer, neuron } = *options;
-        let findings = self.findings.borrow();
-        let found = findings.as_ref().and_then(|f| f.neuron(layer, neuron, &|id| model.text(id)));
+        let findings = self.last(call, model).await?;
+        let found = findings.and_then(|f| f.neuron(layer, neuron, &|id| model.text(id)));
         found.ok_or_else(|| Error::BadOption {
             option: "layer",
             problem: format!("L{layer}N{neuron} was not watched in the last pass. Run corpus with its layer first."),

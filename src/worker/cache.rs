@@ -1,9 +1,9 @@
 //! The Cache API as a shelf of entries, for browsers without an origin private file system.
 
-use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, Request, Response, WorkerGlobalScope};
+use web_sys::{Cache, CacheStorage, Request, Response};
 
 use super::opfs::failed;
 use crate::error::Result;
@@ -13,6 +13,9 @@ use crate::store::blocks::Entries;
 const NAME: &str = "peartree-models";
 /// Entries are named by addresses of the page's own that lead nowhere.
 const PREFIX: &str = "/.peartree-models/";
+
+/// Written and deleted at once, to see whether that is possible.
+const PROBE: &str = "probe";
 
 pub struct CacheEntries {
     cache: Cache,
@@ -26,9 +29,14 @@ impl CacheEntries {
 
     /// The same under another name.
     pub async fn named(name: &str) -> Option<CacheEntries> {
-        let caches = js_sys::global().unchecked_into::<WorkerGlobalScope>().caches().ok()?;
-        let cache = JsFuture::from(caches.open(name)).await.ok()?;
-        Some(CacheEntries { cache: cache.unchecked_into() })
+        // missing where the page isn't secure
+        let caches = Reflect::get(&js_sys::global(), &"caches".into()).ok().filter(JsValue::is_object)?;
+        let opened = caches.unchecked_into::<CacheStorage>().open(name);
+        let cache = CacheEntries { cache: JsFuture::from(opened).await.ok()?.unchecked_into() };
+        // a private window may open one and let nothing in
+        cache.put(PROBE, &[]).await.ok()?;
+        cache.delete(PROBE).await.ok()?;
+        Some(cache)
     }
 }
 

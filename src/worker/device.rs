@@ -15,7 +15,10 @@ use crate::store::storage::Device;
 
 /// The browser.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Browser;
+pub struct Browser {
+    /// Nothing is kept beyond this visit.
+    pub is_transient: bool,
+}
 
 // web-sys has these behind a flag of the whole build
 #[wasm_bindgen]
@@ -54,7 +57,10 @@ impl Device for Browser {
     }
 
     async fn room(&self) -> Room {
-        room().await.unwrap_or_default()
+        match self.is_transient {
+            true => Room { transient: true, ..Room::default() },
+            false => room().await.unwrap_or_default(),
+        }
     }
 
     async fn lock(&self, name: &str, on_wait: impl FnOnce()) -> Result<TabLock> {
@@ -76,7 +82,7 @@ async fn room() -> Option<Room> {
         Err(_) => false,
     };
     let used = estimate.get_usage().unwrap_or_default() as u64;
-    Some(Room { used, quota: estimate.get_quota().map(|quota| quota as u64), persisted })
+    Some(Room { used, quota: estimate.get_quota().map(|quota| quota as u64), persisted, transient: false })
 }
 
 /// Stops waiting for a lock when dropped.
@@ -89,15 +95,17 @@ impl Drop for Waiting {
     }
 }
 
-/// Asks for a lock; none where it is to be had `at_once` and isn't.
-async fn request(name: &str, at_once: bool) -> Result<Option<TabLock>> {
+/// Asks for a lock; none where it is to be had `at_once` and isn't. Where the browser has no locks, or gives this page
+/// none, a model is loaded unshared: then two tabs may download it both, and each checks what it keeps.
+pub async fn request(name: &str, at_once: bool) -> Result<Option<TabLock>> {
     let failed = |why: &str| Error::from(StoreError::NoStorage { why: why.into() });
-    let navigator = js_sys::global().unchecked_into::<WorkerGlobalScope>().navigator();
-    let locks = Reflect::get(&navigator, &"locks".into()).ok().filter(JsValue::is_object);
-    let locks: LockManager = locks.ok_or_else(|| failed("it has no locks between tabs"))?.unchecked_into();
     let (held, release) = promise();
     let lock = TabLock { release };
+    let navigator = js_sys::global().unchecked_into::<WorkerGlobalScope>().navigator();
+    let locks = Reflect::get(&navigator, &"locks".into()).ok().filter(JsValue::is_object);
+    let Some(locks) = locks.map(JsCast::unchecked_into::<LockManager>) else { return Ok(Some(lock)) };
     let (granted, grant) = promise();
+    let refuse = grant.clone();
     let callback: Closure<dyn FnMut(JsValue) -> JsValue> = Closure::once(move |lock: JsValue| {
         let is_granted = lock.is_object();
         // resolving a promise can't fail
@@ -111,8 +119,10 @@ async fn request(name: &str, at_once: bool) -> Result<Option<TabLock>> {
     let _ = Reflect::set(&options, &option.0.into(), &option.1);
     let outcome = locks.request(name, &options, callback.as_ref().unchecked_ref());
     spawn_local(async move {
-        // a wait that was given up ends as a rejection, which is no news
-        let _ = JsFuture::from(outcome).await;
+        // a wait that was given up ends as a rejection, which is no news; any other is a browser that gives no locks
+        if JsFuture::from(outcome).await.is_err() {
+            let _ = refuse.call1(&JsValue::UNDEFINED, &JsValue::TRUE);
+        }
     });
     let is_granted = JsFuture::from(granted).await.is_ok_and(|granted| granted.is_truthy());
     Ok(is_granted.then_some(lock))
@@ -123,5 +133,5 @@ fn promise() -> (Promise, Function) {
     let mut resolve = None;
     let promise = Promise::new(&mut |resolver, _| resolve = Some(resolver));
     // a promise calls what it is made with before it is there
-    (promise, resolve.unwrap_or_else(|| Function::new_no_args("")))
+    (promise, resolve.unwrap_or_else(|| JsValue::UNDEFINED.unchecked_into()))
 }

@@ -1,23 +1,53 @@
-//! Where this browser keeps models: in its file system for this site, or else in a cache.
+//! Where this browser keeps models: in its file system for this site, or else in a cache; where it keeps nothing (a
+//! page that isn't secure, a private window), in memory outside the program's, until they are loaded.
 
-use js_sys::Reflect;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::JsCast;
 use web_sys::{StorageManager, WorkerGlobalScope};
 
 use super::cache::CacheEntries;
 use super::opfs::{Opfs, OpfsFile};
-use crate::error::{Result, StoreError};
-use crate::store::blocks::{Blocks, BlocksFile};
+use crate::error::Result;
+use crate::store::blocks::{Blocks, BlocksFile, Entries};
 use crate::store::storage::{Storage, StoredFile};
 
 pub enum Files {
     Opfs(Opfs),
     Cache(Blocks<CacheEntries>),
+    Memory(Blocks<MemoryEntries>),
 }
 
 pub enum File {
     Opfs(OpfsFile),
     Cache(BlocksFile<CacheEntries>),
+    Memory(BlocksFile<MemoryEntries>),
+}
+
+/// Entries that last as long as this worker, in the browser's memory.
+#[derive(Default)]
+pub struct MemoryEntries(RefCell<BTreeMap<String, Uint8Array>>);
+
+impl Entries for MemoryEntries {
+    async fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        self.0.borrow_mut().insert(path.to_owned(), Uint8Array::from(bytes));
+        Ok(())
+    }
+
+    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.borrow().get(path).map(Uint8Array::to_vec))
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        self.0.borrow_mut().remove(path);
+        Ok(())
+    }
+
+    async fn paths(&self) -> Result<Vec<String>> {
+        Ok(self.0.borrow().keys().cloned().collect())
+    }
 }
 
 /// None on a page that isn't secure.
@@ -29,18 +59,21 @@ pub fn storage_manager() -> Option<StorageManager> {
 
 impl Files {
     /// Opens the best there is.
-    ///
-    /// # Errors
-    /// [`StoreError::NoStorage`] where the browser keeps nothing for this page.
-    pub async fn open() -> Result<Files> {
+    pub async fn open() -> Files {
         if let Some(storage) = storage_manager()
             && let Some(files) = Opfs::open(&storage).await
         {
-            return Ok(Files::Opfs(files));
+            return Files::Opfs(files);
         }
-        let entries = CacheEntries::open().await;
-        let why = "it has neither private files nor caches here".to_owned();
-        Ok(Files::Cache(Blocks::new(entries.ok_or(StoreError::NoStorage { why })?)))
+        match CacheEntries::open().await {
+            Some(entries) => Files::Cache(Blocks::new(entries)),
+            None => Files::Memory(Blocks::new(MemoryEntries::default())),
+        }
+    }
+
+    /// Whether all of it is gone with this worker.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Files::Memory(_))
     }
 }
 
@@ -51,6 +84,7 @@ impl Storage for Files {
         Ok(match self {
             Files::Opfs(files) => File::Opfs(files.open(folder, name).await?),
             Files::Cache(files) => File::Cache(files.open(folder, name).await?),
+            Files::Memory(files) => File::Memory(files.open(folder, name).await?),
         })
     }
 
@@ -58,6 +92,7 @@ impl Storage for Files {
         match self {
             Files::Opfs(files) => files.read(folder, name).await,
             Files::Cache(files) => files.read(folder, name).await,
+            Files::Memory(files) => files.read(folder, name).await,
         }
     }
 
@@ -65,6 +100,7 @@ impl Storage for Files {
         match self {
             Files::Opfs(files) => files.remove(folder, name).await,
             Files::Cache(files) => files.remove(folder, name).await,
+            Files::Memory(files) => files.remove(folder, name).await,
         }
     }
 
@@ -72,6 +108,7 @@ impl Storage for Files {
         match self {
             Files::Opfs(files) => files.folders().await,
             Files::Cache(files) => files.folders().await,
+            Files::Memory(files) => files.folders().await,
         }
     }
 
@@ -79,6 +116,7 @@ impl Storage for Files {
         match self {
             Files::Opfs(files) => files.delete(folder).await,
             Files::Cache(files) => files.delete(folder).await,
+            Files::Memory(files) => files.delete(folder).await,
         }
     }
 }
@@ -88,6 +126,7 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.size().await,
             File::Cache(file) => file.size().await,
+            File::Memory(file) => file.size().await,
         }
     }
 
@@ -95,6 +134,7 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.read_at(at, into).await,
             File::Cache(file) => file.read_at(at, into).await,
+            File::Memory(file) => file.read_at(at, into).await,
         }
     }
 
@@ -102,6 +142,7 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.write_at(at, bytes).await,
             File::Cache(file) => file.write_at(at, bytes).await,
+            File::Memory(file) => file.write_at(at, bytes).await,
         }
     }
 
@@ -109,6 +150,7 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.flush().await,
             File::Cache(file) => file.flush().await,
+            File::Memory(file) => file.flush().await,
         }
     }
 
@@ -116,6 +158,7 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.truncate(len).await,
             File::Cache(file) => file.truncate(len).await,
+            File::Memory(file) => file.truncate(len).await,
         }
     }
 }

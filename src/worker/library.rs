@@ -15,6 +15,7 @@ use crate::store::address::Site;
 use crate::store::direct::{self, Files as Addresses};
 use crate::store::fit::{MOST_WEIGHTS_BYTES, weights_bytes};
 use crate::store::line::Terms;
+use crate::store::storage::Storage;
 use crate::store::watch::Watch;
 
 type BrowserStore = Store<Fetch, Files, Browser>;
@@ -24,14 +25,15 @@ type BrowserStore = Store<Fetch, Files, Browser>;
 pub struct Library(OnceCell<Rc<BrowserStore>>);
 
 impl Library {
-    async fn store(&self) -> Result<Rc<BrowserStore>> {
+    async fn store(&self) -> Rc<BrowserStore> {
         if let Some(store) = self.0.get() {
-            return Ok(store.clone());
+            return store.clone();
         }
-        let storage = Files::open().await?;
-        let store = Rc::new(Store { wire: Fetch, storage, device: Browser, terms: Terms::default() });
+        let storage = Files::open().await;
+        let device = Browser { is_transient: storage.is_transient() };
+        let store = Rc::new(Store { wire: Fetch, storage, device, terms: Terms::default() });
         // another request may have opened it meanwhile; one is as good as the other
-        Ok(self.0.get_or_init(|| store).clone())
+        self.0.get_or_init(|| store).clone()
     }
 
     /// Gets a model from where `source` says. `loaded` is the one that answers till then; it makes way early where
@@ -58,7 +60,7 @@ impl Library {
             }
             (Place::Hub(_) | Place::Base { .. }, None) => return Err(not_a_site()),
         };
-        let store = self.store().await?;
+        let store = self.store().await;
         let held = store.fetch(source, &site, &watch).await?;
         let config = store.config(&held).await?;
         let is_tight = loaded.borrow().as_ref().is_some_and(|session| {
@@ -69,6 +71,10 @@ impl Library {
             loaded.take();
         }
         let model = store.build(&held, dtype, &watch).await?;
+        if store.storage.is_transient() {
+            // it would take the model's memory once more
+            store.storage.delete(&held.key).await?;
+        }
         Ok(Session::new(source.name.clone(), model).from_origin(Some(held.manifest.origin())))
     }
 
@@ -79,7 +85,7 @@ impl Library {
     pub async fn answer(&self, request: &Request, control: &impl Control, on_event: &dyn Fn(Event)) -> Result<Answer> {
         let on_progress = |progress: Progress| on_event(Event::Progress(progress));
         let watch = Watch { control, on_progress: &on_progress };
-        let store = self.store().await?;
+        let store = self.store().await;
         Ok(match request {
             Request::Describe(source) => {
                 let site = Site::of(&source.place)?.ok_or_else(not_a_site)?;

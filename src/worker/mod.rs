@@ -14,12 +14,15 @@ mod reading;
 pub mod threads;
 mod wire;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 
-use gloo_worker::{HandlerId, Worker, WorkerScope};
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
+use web_sys::MessageEvent;
 
 use crate::error::{Error, Result};
 use crate::protocol::{Answer, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
@@ -29,14 +32,14 @@ use library::Library;
 use pace::EventLoop;
 use reading::Reading;
 
-/// The worker's side of the bridge.
-pub struct PeartreeWorker {
-    desk: Rc<Desk>,
+thread_local! {
+    /// Whose work is going on at this moment.
+    static AT_WORK: Cell<Option<RequestId>> = const { Cell::new(None) };
 }
 
 /// Everything that outlives a single message.
+#[derive(Default)]
 struct Desk {
-    scope: WorkerScope<PeartreeWorker>,
     /// Questions to the model.
     questions: Rc<RefCell<Queue>>,
     /// Models to load: a newer one supersedes an older.
@@ -48,44 +51,44 @@ struct Desk {
     session: RefCell<Option<Rc<Session>>>,
 }
 
-impl Worker for PeartreeWorker {
-    type Message = ();
-    type Input = ToWorker;
-    type Output = FromWorker;
-
-    fn create(scope: &WorkerScope<Self>) -> Self {
-        let desk = Desk {
-            scope: scope.clone(),
-            questions: Rc::default(),
-            loads: Rc::default(),
-            errands: RefCell::default(),
-            library: Library::default(),
-            reading: Reading::default(),
-            session: RefCell::default(),
-        };
-        PeartreeWorker { desk: Rc::new(desk) }
-    }
-
-    fn update(&mut self, _: &WorkerScope<Self>, _: ()) {}
-
-    fn received(&mut self, _: &WorkerScope<Self>, message: ToWorker, page: HandlerId) {
-        let desk = &self.desk;
-        let dropped = match message {
-            ToWorker::Ask { id, lane, request } => {
-                desk.queue_for(id, &request).borrow_mut().push(Ticket { id, lane, request })
-            }
-            ToWorker::Cancel { id } => desk.cancel(id),
-        };
-        for id in dropped {
-            desk.send(page, id, Event::Failed((&Error::Cancelled).into()));
+/// Starts listening to the page. What the page's watch hears of this worker before, and when it breaks, is the loader's
+/// to say (`scripts/hash_workers.mjs`).
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        console_error_panic_hook::hook(panic);
+        let text = panic.payload().downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
+        let id = AT_WORK.get().map(|id| id.to_string()).unwrap_or_default();
+        // a text can always be posted; the trap that follows tells nobody whose work it was
+        let _ = codec::scope().post_message(&format!("!{id} {text}").into());
+    }));
+    let desk = Rc::new(Desk::default());
+    let hears = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        if let Some(message) = codec::decode(event.data()) {
+            desk.hear(message);
         }
-        desk.start(page);
-    }
+    });
+    codec::scope().set_onmessage(Some(hears.as_ref().unchecked_ref()));
+    hears.forget();
+    let _ = codec::scope().post_message(&"ready".into());
 }
 
 impl Desk {
-    fn send(&self, page: HandlerId, id: RequestId, event: Event) {
-        self.scope.respond(page, FromWorker { id, event });
+    fn hear(self: &Rc<Self>, message: ToWorker) {
+        let dropped = match message {
+            ToWorker::Ask { id, lane, request } => {
+                self.queue_for(id, &request).borrow_mut().push(Ticket { id, lane, request })
+            }
+            ToWorker::Cancel { id } => self.cancel(id),
+        };
+        for id in dropped {
+            self.send(id, Event::Failed((&Error::Cancelled).into()));
+        }
+        self.start();
+    }
+
+    fn send(&self, id: RequestId, event: Event) {
+        codec::post(&FromWorker { id, event });
     }
 
     fn queue_for(&self, id: RequestId, request: &Request) -> Rc<RefCell<Queue>> {
@@ -111,35 +114,42 @@ impl Desk {
     }
 
     /// Starts whatever can start.
-    fn start(self: &Rc<Self>, page: HandlerId) {
-        self.start_next(&self.loads, page);
+    fn start(self: &Rc<Self>) {
+        self.start_next(&self.loads);
         let errands: Vec<_> = self.errands.borrow().values().cloned().collect();
-        errands.iter().for_each(|queue| self.start_next(queue, page));
+        errands.iter().for_each(|queue| self.start_next(queue));
         // before there is a model, questions wait for the one that is on its way
         if self.session.borrow().is_some() || !self.loads.borrow().is_busy() {
-            self.start_next(&self.questions, page);
+            self.start_next(&self.questions);
         }
     }
 
     /// Starts a queue's next request unless one runs; its end starts what comes after.
-    fn start_next(self: &Rc<Self>, queue: &Rc<RefCell<Queue>>, page: HandlerId) {
+    fn start_next(self: &Rc<Self>, queue: &Rc<RefCell<Queue>>) {
         let Some(ticket) = queue.borrow_mut().start() else { return };
         let (desk, queue) = (self.clone(), queue.clone());
         spawn_local(async move {
-            let event = match desk.handle(&ticket, &queue, page).await {
+            let mut work = pin!(desk.handle(&ticket, &queue));
+            let answer = poll_fn(|context| {
+                AT_WORK.set(Some(ticket.id));
+                let step = work.as_mut().poll(context);
+                AT_WORK.set(None);
+                step
+            });
+            let event = match answer.await {
                 Ok(answer) => Event::Done(answer),
                 Err(error) => Event::Failed(Failure::from(&error)),
             };
             queue.borrow_mut().finish();
             desk.errands.borrow_mut().remove(&ticket.id);
-            desk.send(page, ticket.id, event);
-            desk.start(page);
+            desk.send(ticket.id, event);
+            desk.start();
         });
     }
 
-    async fn handle(&self, ticket: &Ticket, queue: &Rc<RefCell<Queue>>, page: HandlerId) -> Result<Answer> {
+    async fn handle(&self, ticket: &Ticket, queue: &Rc<RefCell<Queue>>) -> Result<Answer> {
         let control = EventLoop::new(queue.clone());
-        let on_event = |event| self.send(page, ticket.id, event);
+        let on_event = |event| self.send(ticket.id, event);
         match &ticket.request {
             Request::Load(source) => {
                 let session = self.library.load(source, &self.session, &control, &on_event).await?;

@@ -1,7 +1,7 @@
 //! The worker's end of the line to the reader, which is started when it is first needed: forwards what the page asks
 //! of it, and runs the model for it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
@@ -9,8 +9,9 @@ use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use js_sys::{Array, Float32Array, Int32Array, Uint8Array, Uint32Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageEvent, Worker};
+use web_sys::{MessageEvent, Worker, WorkerOptions};
 
+use super::device;
 use super::line::{Message, from_reader, from_worker};
 use crate::analysis::corpus::subject::{Part, Subject, Watch};
 use crate::engine::Control;
@@ -28,6 +29,8 @@ struct Desk {
     callers: RefCell<HashMap<RequestId, Caller>>,
     /// The model that the reader was told of last.
     told: RefCell<Weak<Session>>,
+    /// Counts the readers, so that the end of an earlier one isn't taken for this one's.
+    number: Cell<u32>,
 }
 
 struct Reader {
@@ -58,14 +61,22 @@ impl Reading {
         on_event: impl Fn(Event),
     ) -> Result<Answer> {
         let desk = &self.0;
-        desk.start(&call.program)?;
-        let (inbox, messages) = unbounded();
-        desk.callers.borrow_mut().insert(id, Caller { session: session.clone(), inbox });
-        desk.tell_model(id, &session);
-        desk.post(Message::new(from_worker::ASK, id, &[(&call.task).into()]), None);
-        let answer = desk.serve(id, messages, &session, control, on_event).await;
-        desk.callers.borrow_mut().remove(&id);
-        answer.map(Answer::Read)
+        let mut again = call.again;
+        loop {
+            desk.start(&call.program)?;
+            let (inbox, messages) = unbounded();
+            desk.callers.borrow_mut().insert(id, Caller { session: session.clone(), inbox });
+            desk.tell_model(id, &session);
+            let task = [JsValue::from(&call.task), again.into()];
+            desk.post(Message::new(from_worker::ASK, id, &task), None);
+            let answer = desk.serve(id, messages, &session, control, &on_event).await;
+            desk.callers.borrow_mut().remove(&id);
+            match answer {
+                // the next reader goes on from what this one has kept
+                Err(Error::ReaderDied) if !again => again = true,
+                answer => return answer.map(Answer::Read),
+            }
+        }
     }
 
     /// Tells the reader that a call is no longer wanted.
@@ -82,10 +93,21 @@ impl Desk {
         if self.reader.borrow().is_some() {
             return Ok(());
         }
-        let worker = Worker::new(program).map_err(|_| no_reader())?;
+        let name = format!("peartree reader {}", js_sys::Math::random());
+        let options = WorkerOptions::new();
+        options.set_name(&name);
+        let worker = Worker::new_with_options(program, &options).map_err(|_| no_reader())?;
         let hears = {
             let desk = self.clone();
-            Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| desk.hear(event.unchecked_into()))
+            Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
+                let data = event.unchecked_into::<MessageEvent>().data();
+                match data.as_string() {
+                    None => data.dyn_into().into_iter().for_each(|message| desk.hear(Message(message))),
+                    Some(text) if text == "held" => desk.await_end(name.clone()),
+                    Some(text) if text.starts_with('!') => desk.lose(),
+                    Some(_) => {}
+                }
+            })
         };
         let fails = {
             let desk = self.clone();
@@ -93,8 +115,21 @@ impl Desk {
         };
         worker.set_onmessage(Some(hears.as_ref().unchecked_ref()));
         worker.set_onerror(Some(fails.as_ref().unchecked_ref()));
-        self.reader.replace(Some(Reader { worker, early: Some(Vec::new()), _handlers: [hears, fails] }));
+        let reader = Reader { worker, early: Some(Vec::new()), _handlers: [hears, fails] };
+        self.reader.replace(Some(reader));
         Ok(())
+    }
+
+    /// Waits for the lock that a reader holds as long as it lives: of its end nobody else tells.
+    fn await_end(self: &Rc<Self>, lock: String) {
+        let reader = self.number.get();
+        let desk = self.clone();
+        wasm_bindgen_futures::spawn_local(async move {
+            let is_free = device::request(&lock, false).await;
+            if matches!(is_free, Ok(Some(_))) && desk.number.get() == reader {
+                desk.lose();
+            }
+        });
     }
 
     /// Tells the reader of the model, unless it knows: a vocabulary's texts are tens of thousands.
@@ -120,8 +155,7 @@ impl Desk {
         }
     }
 
-    fn hear(&self, event: MessageEvent) {
-        let Ok(message) = event.data().dyn_into().map(Message) else { return };
+    fn hear(&self, message: Message) {
         let id = message.call();
         match message.kind() {
             from_reader::READY => {
@@ -144,12 +178,13 @@ impl Desk {
         }
     }
 
-    /// The reader's program could not be had, or broke down: whoever waits is told, and the next one starts another.
+    /// The reader's program could not be had, or broke down: whoever waits is told, and asks another.
     fn lose(&self) {
         self.callers.borrow_mut().clear();
         self.told.take();
         // not dropped here, while its own handler runs
         if let Some(reader) = self.reader.take() {
+            self.number.set(self.number.get() + 1);
             reader.worker.terminate();
             wasm_bindgen_futures::spawn_local(async move { drop(reader) });
         }
@@ -162,7 +197,7 @@ impl Desk {
         mut messages: UnboundedReceiver<Message>,
         session: &Rc<Session>,
         control: &impl Control,
-        on_event: impl Fn(Event),
+        on_event: &impl Fn(Event),
     ) -> Result<String> {
         while let Some(message) = messages.next().await {
             match message.kind() {
@@ -181,7 +216,7 @@ impl Desk {
                 _ => {}
             }
         }
-        Err(no_reader())
+        Err(Error::ReaderDied)
     }
 
     /// Runs a batch and hands the reader each layer's activations.

@@ -1,7 +1,6 @@
 //! Sorts and filters the pairs of a search on the page.
 
-use js_sys::RegExp;
-
+use super::matcher::Matched;
 use super::vocabulary::Vocabulary;
 use crate::protocol::PairColumns;
 
@@ -40,18 +39,31 @@ impl Default for Wanted {
 }
 
 /// Places of the pairs that are wanted, in order; or what is wrong with a filter.
-pub fn find(pairs: &PairColumns, words: &Vocabulary, d_mlp: usize, wanted: &Wanted) -> Result<Vec<usize>, String> {
+pub fn find(
+    pairs: &PairColumns,
+    words: &Vocabulary,
+    d_mlp: usize,
+    wanted: &Wanted,
+    matched: &Matched,
+) -> Result<Vec<usize>, String> {
     let layers = layers(&wanted.layers)?;
     let least = match wanted.least.trim() {
         "" => f32::NEG_INFINITY,
         text => text.replace(',', ".").parse().map_err(|_| format!("{text:?} is no number."))?,
     };
-    let fits = token_filter(&wanted.token)?;
+    let plain = wanted.token.to_lowercase();
+    let fits: Box<dyn Fn(usize) -> bool> = match matched {
+        Matched::Plain if plain.is_empty() => Box::new(|_| true),
+        Matched::Plain => Box::new(|token| words.text(token).to_lowercase().contains(&plain)),
+        Matched::Tokens(fits) => Box::new(|token| fits.get(token).is_some_and(|&fits| fits != 0)),
+        Matched::Waiting => return Err("Looking …".into()),
+        Matched::Failed(problem) => return Err(problem.clone()),
+    };
     let layer = |at: usize| pairs.neurons.0[at] as usize / d_mlp;
     let mut found: Vec<usize> = (0..pairs.scores.0.len())
         .filter(|&at| pairs.scores.0[at] >= least)
         .filter(|&at| layers.is_empty() || layers.iter().any(|(from, to)| (*from..=*to).contains(&layer(at))))
-        .filter(|&at| fits(words.text(pairs.tokens.0[at] as usize)))
+        .filter(|&at| fits(pairs.tokens.0[at] as usize))
         .collect();
     let by_value = |values: &[f32], found: &mut Vec<usize>| found.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
     match wanted.by {
@@ -81,33 +93,4 @@ fn layers(text: &str) -> Result<Vec<(usize, usize)>, String> {
             None => number(part, part).map(|layer| (layer, layer)),
         })
         .collect()
-}
-
-/// Whether a token's text is wanted.
-type Fits = Box<dyn Fn(&str) -> bool>;
-
-fn token_filter(text: &str) -> Result<Fits, String> {
-    if text.is_empty() {
-        return Ok(Box::new(|_| true));
-    }
-    let Some(pattern) = text.strip_prefix('/') else {
-        let wanted = text.to_lowercase();
-        return Ok(Box::new(move |token| token.to_lowercase().contains(&wanted)));
-    };
-    let (pattern, flags) = pattern.rsplit_once('/').unwrap_or((pattern, ""));
-    if !flags.chars().all(|flag| "imsu".contains(flag)) {
-        return Err(format!("There is no flag in {flags:?} that is understood here: i, m, s and u are."));
-    }
-    // RegExp throws at what is no pattern
-    let made = js_sys::Reflect::construct(
-        &js_sys::Reflect::get(&js_sys::global(), &"RegExp".into()).map(js_sys::Function::from).unwrap_or_default(),
-        &js_sys::Array::of2(&pattern.into(), &flags.into()),
-    );
-    match made {
-        Ok(made) => {
-            let pattern = RegExp::from(made);
-            Ok(Box::new(move |token| pattern.test(token)))
-        }
-        Err(_) => Err(format!("/{pattern}/ is no regular expression.")),
-    }
 }

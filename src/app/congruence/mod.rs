@@ -5,6 +5,7 @@ pub mod export;
 pub mod find;
 pub mod keep;
 pub mod making;
+pub mod matcher;
 pub mod vocabulary;
 
 use crate::protocol::Convention;

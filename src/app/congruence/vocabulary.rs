@@ -1,5 +1,7 @@
 //! All tokens' texts on the page, so that a box completes them at every keystroke.
 
+use js_sys::{Uint8Array, Uint32Array};
+
 use crate::protocol::AllTokens;
 
 /// Every token of the loaded model.
@@ -23,6 +25,12 @@ impl Vocabulary {
             start = end as usize;
         }
         Vocabulary { texts, lower, ends }
+    }
+
+    /// All texts in one, and where each ends.
+    pub fn as_bytes(&self) -> (Uint8Array, Uint32Array) {
+        let ends: Vec<u32> = self.ends.iter().map(|ends| ends[0]).collect();
+        (Uint8Array::from(self.texts.as_bytes()), Uint32Array::from(&ends[..]))
     }
 
     pub fn count(&self) -> usize {

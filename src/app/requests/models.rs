@@ -7,14 +7,13 @@ use web_time::Instant;
 
 use crate::app::client::Client;
 use crate::app::state::{Action, Dispatch, Load, Models, ModelsAction, Spot, Work};
-use crate::protocol::{Event, Lane, Place, Progress, Request, Source};
+use crate::protocol::{Event, Lane, Progress, Request, Source};
 
 /// Progress is shown this often; the worker may report each piece.
 const REPORTS_EVERY_MS: u128 = 100;
 
 /// Starts loading `source`; the model loaded before answers until the new one is there.
 pub fn load(client: &Client, dispatch: &Dispatch, source: Source) {
-    let blobs = blobs(&source.place);
     let (heard, asks) = (dispatch.clone(), client.clone());
     let (start, mut reported) = (Instant::now(), None::<(u128, Progress)>);
     let id = Rc::new(Cell::new(0));
@@ -28,12 +27,6 @@ pub fn load(client: &Client, dispatch: &Dispatch, source: Source) {
                 return;
             }
             reported = Some((now_ms, progress.clone()));
-        }
-        if is_last {
-            for url in &blobs {
-                // the address was made from a file for this load alone; one already gone is no loss
-                let _ = web_sys::Url::revoke_object_url(url);
-            }
         }
         heard.dispatch(Action::Load(own.get(), event, now_ms as f64));
         if is_last {
@@ -98,11 +91,4 @@ pub fn forget(client: &Client, dispatch: &Dispatch, key: String) {
 
 fn work(dispatch: &Dispatch, key: &str, work: Work) {
     dispatch.dispatch(Action::Models(ModelsAction::Work(key.to_owned(), Some(work))));
-}
-
-/// Addresses that were made from files for one load.
-fn blobs(place: &Place) -> Vec<String> {
-    let Place::Files { config, tokenizer, weights } = place else { return Vec::new() };
-    let all = [Some(config), tokenizer.as_ref(), Some(weights)];
-    all.into_iter().flatten().filter(|url| url.starts_with("blob:")).cloned().collect()
 }

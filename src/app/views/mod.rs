@@ -8,6 +8,7 @@ pub mod offline;
 pub mod notice;
 pub mod model;
 pub mod models;
+pub mod life;
 pub mod loading;
 pub mod prompt;
 pub mod tokens;

@@ -8,7 +8,8 @@ use crate::app::requests::models::{load, look_at};
 use crate::app::sources::{HubOptions, from_address, from_hub};
 use crate::app::state::{Action, Dispatch, Models, Opened, Spot};
 use crate::link::Model;
-use crate::protocol::Place;
+use crate::protocol::{HUB, Place};
+use crate::store::address::host_of;
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
@@ -67,6 +68,10 @@ fn offer(model: &Model, props: &Props) -> Html {
     };
     match source {
         Ok(source) => {
+            let host = match &source.place {
+                Place::Hub(hub) => Some(format!(" from {}", host_of(hub.host.as_deref().unwrap_or(HUB)))),
+                _ => None,
+            };
             let (client, dispatch) = (props.client.clone(), props.dispatch.clone());
             let (models, is_far) = (props.models.clone(), matches!(source.place, Place::Hub(_)));
             let onload = Callback::from(move |_: MouseEvent| match is_far {
@@ -78,7 +83,7 @@ fn offer(model: &Model, props: &Props) -> Html {
             html! {
                 <>
                 <p>{ "This link was made with " }{ name }{ "; what you see is another one. " }
-                    <button type="button" class="small" onclick={onload}>{ "Load that model" }</button></p>
+                    <button type="button" class="small" onclick={onload}>{ "Load that model" }{ host }</button></p>
                 if let Some(looked_at) = looked_at {
                     <Offer client={props.client.clone()} looked_at={looked_at.clone()} models={props.models.clone()} dispatch={props.dispatch.clone()} />
                 }

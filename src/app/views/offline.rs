@@ -45,11 +45,15 @@ pub fn OfflineControls(props: &Props) -> Html {
             <span role="status">{ match said.kept {
                 Kept::Unknown => "",
                 Kept::SwitchedOff => "This page is not kept on this device: it needs a network to start.",
+                Kept::AskedToLeave => "This address asks that the page be not kept on this device.",
                 Kept::Coming => "This page is being kept on this device …",
                 Kept::Ready => "This page is kept on this device: it starts without a network too.",
                 Kept::Failed => "This page could not be kept on this device. It works; it only needs a network to start.",
             } }</span>
             { match said.kept {
+                Kept::AskedToLeave => html! {
+                    <>{ switch("Don’t keep it", act(|keeper| keeper.switch(false))) }{ switch("Keep it", act(|keeper| keeper.switch(true))) }</>
+                },
                 Kept::Ready => switch("Don’t keep it", act(|keeper| keeper.switch(false))),
                 Kept::SwitchedOff => switch("Keep it", act(|keeper| keeper.switch(true))),
                 Kept::Failed => switch("Try again", act(|keeper| keeper.switch(true))),

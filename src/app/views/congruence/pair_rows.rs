@@ -10,6 +10,7 @@ use super::pairs::Found;
 use super::{argument, to_token, to_weights};
 use crate::app::congruence::export::{csv_field, save};
 use crate::app::congruence::find::{Column, Wanted, find};
+use crate::app::congruence::matcher::use_matched;
 use crate::app::congruence::name;
 use crate::app::congruence::vocabulary::Vocabulary;
 use crate::app::format::{number, whole};
@@ -43,10 +44,11 @@ const COLUMNS: [(Column, &str); 5] = [
 pub fn PairRows(props: &Props) -> Html {
     let wanted = use_state_eq(Wanted::default);
     let drawn = use_state_eq(|| PAGE);
-    let order = use_memo((props.found.clone(), (*wanted).clone()), {
+    let matched = use_matched(&props.words, &wanted.token);
+    let order = use_memo((props.found.clone(), (*wanted).clone(), matched), {
         let (words, d_mlp) = (props.words.clone(), props.d_mlp);
-        move |(found, wanted)| match &**found {
-            Found::Pairs(pairs) => find(pairs, &words, d_mlp, wanted),
+        move |(found, wanted, matched)| match &**found {
+            Found::Pairs(pairs) => find(pairs, &words, d_mlp, wanted, matched),
             Found::Hubs(_) => Ok(Vec::new()),
         }
     });

@@ -40,13 +40,19 @@ pub fn use_table(common: &Common, is_seen: bool) -> TableAtHand {
     if is_seen && !*was_seen {
         was_seen.set(true);
     }
-    let about = common.model.clone().filter(|_| *was_seen).map(|model| (model, common.weights.convention));
+    // a new worker has no table
+    let lives = use_state_eq(|| 0);
+    {
+        let (client, lives) = (common.client.clone(), lives.setter());
+        use_effect_with((), move |()| client.on_life(move |_| lives.set(js_sys::Date::now() as u64)));
+    }
+    let about = common.model.clone().filter(|_| *was_seen).map(|model| (model, common.weights.convention, *lives));
     let orders = use_memo(about.clone(), |_| Rc::new(Orders::default()));
     orders.is_free.set(common.is_at_rest);
     let (client, setter, of_this) = (common.client.clone(), progress.setter(), (*orders).clone());
     use_effect_with(about, move |about| {
         setter.set(nothing());
-        if let Some((model, convention)) = about.clone() {
+        if let Some((model, convention, _)) = about.clone() {
             let tell = Callback::from(move |progress| setter.set(progress));
             let maker = Maker { client, model: model.name.clone(), convention, orders: of_this.clone(), tell };
             spawn_local(maker.run());

@@ -10,6 +10,7 @@ use super::pass::{Pass, Stage, use_pass};
 use crate::analysis::corpus::rank::spearman;
 use crate::app::charts::scale::{Scale, ticks};
 use crate::app::client::Client;
+use crate::app::corpora::hub_of;
 use crate::app::format::{share_short, whole};
 use crate::app::state::Dispatch;
 use crate::app::views::congruence::to_weights;
@@ -84,7 +85,8 @@ pub fn Agreement(props: &Props) -> Html {
                    area under the ROC curve of the neuron's activation for the token being the top prediction (½ is chance). The post \
                    leaves the question open.") }
             </p>
-            <button type="button" onclick={onclick} disabled={props.model.is_none() || props.reading.files.is_empty() || is_working}>{ "Measure the best pairs" }</button>
+            <button type="button" onclick={onclick} disabled={props.model.is_none() || props.reading.files.is_empty() || is_working}>{ "Measure the best pairs" }
+                { for hub_of(&props.reading.files).map(|hub| format!(" on texts from {hub}")) }</button>
             { state(&pass, *is_searching) }
             <Notice id="agreement-failure" failure={said} />
             if let Some(answer) = &pass.answer {

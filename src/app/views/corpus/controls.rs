@@ -23,6 +23,10 @@ pub struct Props {
     /// Layers as they are typed; empty for the neuron's own.
     pub layers: AttrValue,
     pub on_layers: Callback<AttrValue>,
+    /// An address that a person has typed in.
+    pub on_place: Callback<String>,
+    /// The hub that is asked, if any.
+    pub hub: Option<AttrValue>,
     pub is_working: bool,
     pub on_read: Callback<()>,
     pub dispatch: Dispatch,
@@ -107,7 +111,7 @@ pub fn Controls(props: &Props) -> Html {
                         })) }
                     </div>
                 </details>
-                <button class="primary" disabled={props.model.is_none() || props.is_working || nothing}>{ "Read" }</button>
+                <button class="primary" disabled={props.model.is_none() || props.is_working || nothing}>{ "Read" }{ for props.hub.iter().map(|hub| format!(" from {hub}")) }</button>
             }
         </form>
     }
@@ -211,9 +215,13 @@ fn place(props: &Props, set: impl Fn(String) + 'static) -> Html {
         Source::Dataset(id) => {
             place_box("Its name", "corpus-dataset", id, "owner/name", move |text| set(Source::Dataset(text).write()))
         }
-        Source::Folder(address) => place_box("Its address", "corpus-folder", address, "https://…", move |text| {
-            set(Source::Folder(text).write());
-        }),
+        Source::Folder(address) => {
+            let on_place = props.on_place.clone();
+            place_box("Its address", "corpus-folder", address, "https://…", move |text| {
+                on_place.emit(text.clone());
+                set(Source::Folder(text).write());
+            })
+        }
         Source::Files => {
             let on_own = props.on_own.clone();
             let onchange = Callback::from(move |event: DomEvent| {

@@ -16,6 +16,7 @@ use yew::prelude::*;
 use super::maps::scroll_to;
 use super::neurons::Neuron;
 use crate::app::client::Client;
+use crate::app::corpora::{hub_of, other_host};
 use crate::app::format::{duration, share_short, whole};
 use crate::app::state::{Action, Corpus, Dispatch, Shared};
 use crate::app::widgets::failure::Notice;
@@ -27,7 +28,7 @@ use controls::{Controls, dropped};
 use found::Found;
 use kept::KeptPass;
 use pass::{Pass, Stage, use_pass};
-use source::Source;
+use source::{Source, published};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
@@ -74,6 +75,8 @@ pub fn CorpusFigure(props: &Props) -> Html {
     let layers = use_state(AttrValue::default);
     let kept = use_state(kept::get);
     let pass = use_pass(&props.client);
+    // hosts that a person has named or clicked
+    let asked = use_state_eq(Vec::<String>::new);
     let (corpus, model) = (&props.corpus, props.model.as_deref());
     let name = model.map(|model| model.name.clone());
     // another model's pass is none of this one's
@@ -88,8 +91,17 @@ pub fn CorpusFigure(props: &Props) -> Html {
     let token = corpus.token.clone().map_or(its_token, AttrValue::from);
     let source = Source::of(corpus, model);
     let reading = Reading::new(corpus, &source, &own);
+    let folder = folder(&source);
+    // an address out of a link: nothing is asked of a stranger before a click that names it
+    let is_the_sites =
+        folder.as_deref().is_some_and(|folder| name.as_deref().and_then(published).as_deref() == Some(folder));
+    let stranger = folder.as_deref().and_then(other_host).filter(|host| !is_the_sites && !asked.contains(host));
+    let on_place = {
+        let asked = asked.clone();
+        Callback::from(move |address: String| asked.set(asked.iter().cloned().chain(other_host(&address)).collect()))
+    };
 
-    let is_current = folder(&source).is_some() || reading.is_of(&pass);
+    let is_current = folder.is_some() || reading.is_of(&pass);
     let token_read = token.clone();
 
     let on_read = {
@@ -140,13 +152,20 @@ pub fn CorpusFigure(props: &Props) -> Html {
             <div {ondrop}>
                 <Controls corpus={corpus.clone()} model={props.model.clone()} {neuron} {token} source={source.clone()} own={(*own).clone()} on_own={own_set}
                     layers={(*layers).clone()} on_layers={let layers = layers.clone(); Callback::from(move |text| layers.set(text))}
-                    is_working={pass.stage == Stage::Working} {on_read} dispatch={props.dispatch.clone()} />
+                    is_working={pass.stage == Stage::Working} hub={hub_of(&reading.files).map(|hub| AttrValue::from(hub.to_owned()))}
+                    on_place={on_place.clone()} {on_read} dispatch={props.dispatch.clone()} />
                 <Notice id="corpus-failure" failure={pass.failure.clone()} />
                 if let Some(waiting) = waiting {
                     { interrupted(&waiting, &own, &kept, &pass, &props.dispatch) }
                 }
+                if let (Some(host), Some(address)) = (&stranger, folder.clone()) {
+                    <p class="corpus-progress corpus-stranger">
+                        <span>{ format!("The findings that this link names lie at {host}. Nothing has been asked of it.") }</span>
+                        <button type="button" class="small" onclick={move |_: MouseEvent| on_place.emit(address.to_string())}>{ format!("Ask {host}") }</button>
+                    </p>
+                }
                 { progress(&pass, &kept) }
-                <Found client={props.client.clone()} model={props.model.clone()} {neuron} bins={corpus.bins} folder={folder(&source)} {is_current} token={token_read} pass={pass.clone()} dispatch={props.dispatch.clone()} />
+                <Found client={props.client.clone()} model={props.model.clone()} {neuron} bins={corpus.bins} folder={if stranger.is_some() { Some(AttrValue::default()) } else { folder }} {is_current} token={token_read} pass={pass.clone()} dispatch={props.dispatch.clone()} />
                 if !matches!(source, Source::Folder(_)) {
                     <Agreement client={props.client.clone()} {reading} model={name} dispatch={props.dispatch.clone()} />
                 }
@@ -219,7 +238,7 @@ fn interrupted(
                 { format!("A reading of {names} was broken off at {}.", share_short(waiting.share as f32)) }
                 if files.is_none() { { " Choose or drop the same file again to go on." } }
             </span>
-            <button type="button" class="small" onclick={go_on} disabled={files.is_none()}>{ "Go on" }</button>
+            <button type="button" class="small" onclick={go_on} disabled={files.is_none()}>{ "Go on" }{ for hub_of(&waiting.files).map(|hub| format!(" from {hub}")) }</button>
             <button type="button" class="small" onclick={discard}>{ "Discard" }</button>
         </p>
     }

@@ -84,7 +84,7 @@ impl Source {
 
 /// The folder that the site's maker names for a model in the page's head: `<meta name="corpus-source"
 /// content="MODEL=FOLDER MODEL=FOLDER">`.
-fn published(model: &str) -> Option<String> {
+pub fn published(model: &str) -> Option<String> {
     let named = site::named("corpus-source")?;
     named.split_whitespace().find_map(|entry| Some(entry.strip_prefix(model)?.strip_prefix('=')?.to_owned()))
 }

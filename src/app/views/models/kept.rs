@@ -41,6 +41,11 @@ pub fn KeptModels(props: &Props) -> Html {
 }
 
 fn room(room: &Room, is_empty: bool) -> String {
+    if room.transient {
+        return "This browser lets the page keep nothing here (a private window, or an address without https): models \
+                work, and are downloaded anew each time."
+            .to_owned();
+    }
     let nothing = if is_empty { "No model yet. " } else { "" };
     let used = match room.quota {
         Some(quota) => format!(
