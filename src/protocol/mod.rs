@@ -29,6 +29,8 @@ pub type RequestId = u32;
 
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+// each is written as bytes at once: no list of them is ever held
+#[allow(clippy::large_enum_variant)]
 pub enum ToWorker {
     Ask { id: RequestId, lane: Option<Lane>, request: Request },
     Cancel { id: RequestId },

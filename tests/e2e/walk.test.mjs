@@ -36,13 +36,13 @@ const models = (page) =>
     return route.fulfill({ body: readFileSync(path.join(FIXTURES, name)) });
   });
 
-/** Typing is in the address within half a second; what is compared is what stands in both. */
+/** Typing and sliding are in the address within half a second; what is compared is what stands in both. */
 async function snapshotOf(page) {
   for (let tries = 0; ; tries++) {
     const snapshot = await page.evaluate(read);
-    const { p, c, t, u } = stateOf(snapshot.hash);
-    const said = { p, c, t, u };
-    const is = Object.entries(snapshot.fields).every(([key, value]) => value === said[key]);
+    const state = stateOf(snapshot.hash);
+    const edits = (list, code) => JSON.stringify(list.map((edit) => [edit[code], edit.on]));
+    const is = Object.entries(snapshot.fields).every(([key, value]) => value === state[key]) && edits(snapshot.edits, "code") === edits(state.edits, "text");
     if (is || tries === 40) return { ...snapshot, isAddressed: is };
     await page.waitForTimeout(40);
   }

@@ -70,10 +70,13 @@ impl Editing {
         }
     }
 
-    pub fn change(&mut self, index: usize, change: TextChange) {
-        if let Some(switched) = self.edits.get_mut(index) {
-            switched.edit.change = change;
-        }
+    /// Changes what an edit does; true where it is another kind of change, and not only another amount.
+    pub fn change(&mut self, index: usize, change: TextChange) -> bool {
+        let kind = std::mem::discriminant(&change);
+        self.edits.get_mut(index).is_some_and(|switched| {
+            let before = std::mem::replace(&mut switched.edit.change, change);
+            std::mem::discriminant(&before) != kind
+        })
     }
 
     pub fn switch(&mut self, index: usize, on: bool) {

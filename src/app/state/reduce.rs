@@ -107,10 +107,7 @@ impl State {
             Action::Order(order) => self.patching.order = order,
             Action::Stop(which, stop) => self.patching.stop(which, stop),
             Action::Edit(edit) => self.editing.add(edit),
-            Action::ChangeEdit(index, change) => {
-                self.editing.change(index, change);
-                return false;
-            }
+            Action::ChangeEdit(index, change) => return self.editing.change(index, change),
             Action::SwitchEdit(index, on) => self.editing.switch(index, on),
             Action::RemoveEdit(index) => self.editing.remove(index),
             Action::EditCorrupted(corrupted) if corrupted == self.editing.corrupted => return false,

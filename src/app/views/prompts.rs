@@ -105,7 +105,7 @@ fn unknown(props: &Props) -> Option<Html> {
         html! { <>{ "it answers " }{ token::inline(&answer.token) }{ " to both prompts, so nothing below tells how it would choose." }</> }
     };
     Some(html! {
-        <p class="note unknown" role="status"><b>{ "The model loaded doesn’t know this example: " }</b>{ what }
+        <p class="unknown" role="status"><b>{ "The model loaded doesn’t know this example: " }</b>{ what }
             { format!(" (logit differences {} and {})", signed(clean), signed(corrupted)) }</p>
     })
 }

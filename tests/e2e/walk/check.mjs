@@ -81,9 +81,10 @@ export async function wrong(snapshot, answers, written, seen) {
     });
   }
   await hold("difference", snapshot.difference, [() => api.lens()], ({ own_ln }) => {
-    const lean = own_ln.at(-1) > 0 ? 0 : 1;
-    const chip = snapshot.found[lean];
-    held("difference", logits(snapshot.difference[0], own_ln.at(-1)) && (!chip || snapshot.difference[1] === `leans to ${chip[0]}`), [snapshot.difference, own_ln.at(-1)]);
+    const value = own_ln.at(-1);
+    const chip = snapshot.found[value > 0 ? 0 : 1];
+    const leans = value === 0 ? "leans to neither" : `leans to ${chip?.[0]}`;
+    held("difference", logits(snapshot.difference[0], value) && (!chip || snapshot.difference[1] === leans), [snapshot.difference, value]);
   });
   await hold("lens", snapshot.lens, [() => api.lens()], (lens) => {
     const { at, says: said, label } = snapshot.lens;

@@ -45,7 +45,7 @@ export function read() {
       })),
     ),
     example: valueOf("example"),
-    unknown: text(one(".note.unknown")),
+    unknown: text(one(".examples .unknown")),
     maps: Object.fromEntries(["resid_pre", "attn_out", "mlp_out", "heads", "direct"].map((site) => [site, map(site)])),
     layers: figure(one(".layers-plot svg[role=slider]"), slider),
     neurons: figure(one("#neurons .neurons-body > *")?.parentElement ?? null, (body) => ({
