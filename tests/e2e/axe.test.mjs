@@ -52,6 +52,8 @@ for (const [screen, context] of Object.entries(SCREENS)) {
       await everything(page);
       await visit.shot(`everything-${screen}-${colorScheme}`, { fullPage: true });
       assert.equal((await judge(page)).join("\n"), "");
+      // twenty columns have room on a desk: nothing says that there is more
+      assert.equal(await page.locator("#maps .edge").count() > 0, screen === "phone", "a map's edge");
       const cells = await figuresInCells(page);
       assert.ok(cells.length >= 10 && cells.every(({ contrast }) => contrast >= 4.5), JSON.stringify(cells.filter(({ contrast }) => contrast < 4.5)));
       await hold(page);
