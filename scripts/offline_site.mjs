@@ -79,7 +79,10 @@ const policy = [
   "base-uri 'none'",
   "form-action 'none'",
 ].join("; ");
-replace("index.html", "<head>", `<head><meta http-equiv="Content-Security-Policy" content="${policy}">`);
+// What the text is written in must be said within its first kilobyte.
+const CHARSET = '<meta charset="utf-8">';
+replace("index.html", CHARSET, "");
+replace("index.html", "<head>", `<head>${CHARSET}<meta http-equiv="Content-Security-Policy" content="${policy}">`);
 
 const integrity = (name) => `sha256-${createHash("sha256").update(read(name)).digest("base64")}`;
 // the page itself goes by its folder's name: some hosts send index.html elsewhere
