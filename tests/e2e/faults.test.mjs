@@ -81,7 +81,7 @@ for (const [kind, isolated, hasLocks] of [["with threads", true, true], ["with o
     await settled(page);
     const expected = (await predict(page)).value;
     const whole = await Promise.all(MOMENTS.map(([, method, options]) => method && ask(page, method, options)));
-    for (let round = 0; round < 2; round++) {
+    for (let round = 0; round < (hasLocks ? 2 : 1); round++) {
       for (const [i, [moment, method, options]] of MOMENTS.entries()) {
         const work = method && ask(page, method, options);
         await page.waitForTimeout(Math.random() * Math.min(300, whole[i]?.ms ?? 50));
@@ -89,7 +89,9 @@ for (const [kind, isolated, hasLocks] of [["with threads", true, true], ["with o
         await kill(page);
         const after = await predict(page);
         assert.deepEqual(after.value, expected, moment);
-        assert.ok(after.ms < SOON_MS, `${moment}: ${after.ms} ms`);
+        // without locks a busy worker is given time, for nobody tells of its end
+        const soon = hasLocks || !method ? SOON_MS : 15_000;
+        assert.ok(after.ms < soon, `${moment}: ${after.ms} ms`);
         assert.equal((await ask(page, "info")).value.model.name, "demo");
         t.diagnostic(`${moment}: ${Math.round(after.ms)} ms, ${(await count(page)) - before} new`);
         const done = await work;
@@ -155,12 +157,12 @@ test("a trap is the answer of whoever's work it was; all others are asked again"
   for (const word of [" known", " unknown"]) {
     const before = await count(page);
     // a box of the page asks which token it is
-    await page.locator("#first-token, input[id*=token]").first().fill(word);
+    await page.locator("#pair-0").fill(word);
     await page.getByText("broke down at this").first().waitFor();
     const answered = await predict(page);
     assert.equal(answered.value?.top[0].token, " an", answered.message);
     assert.equal((await count(page)) - before, word === " known" ? 1 : 2);
-    await page.locator("#first-token, input[id*=token]").first().fill(" an");
+    await page.locator("#pair-0").fill(" an");
     await settled(page);
   }
   await visit.close();
@@ -208,7 +210,7 @@ test("a long piece of work is not taken for death, an endless one is", async () 
   await page.waitForFunction(() => window.peartree);
   await page.evaluate(() => peartree.ready);
   await settled(page);
-  const box = page.locator("input[id*=token]").first();
+  const box = page.locator("#pair-0");
   await box.fill(" block 6000");
   await page.waitForTimeout(300);
   const held = await predict(page);
@@ -227,8 +229,9 @@ test("the reader: one that dies is followed by another that goes on; one that ca
   const plain = await visitPage(browser, site);
   const expected = (await ask(plain.page, "corpus", data)).value;
   await plain.close();
+  const context = { serviceWorkers: "block" }; // it would answer in the test's place
   for (const death of ["close()", "Promise.reject(new WebAssembly.RuntimeError('unreachable'))"]) {
-    const visit = await visitPage(browser, site);
+    const visit = await visitPage(browser, site, { context });
     const { page } = visit;
     let readers = 0;
     await withLoader(page, "reader", (script) => (readers++ ? script : `${script};setTimeout(() => ${death}, 150);`));
@@ -238,7 +241,7 @@ test("the reader: one that dies is followed by another that goes on; one that ca
     assert.equal((await ask(page, "corpusNeuron", { layer: 1, neuron: 220 })).code, undefined);
     await visit.close();
   }
-  const visit = await visitPage(browser, site);
+  const visit = await visitPage(browser, site, { context });
   await withLoader(visit.page, "reader", () => undefined);
   const refused = await ask(visit.page, "corpus", data);
   assert.equal(refused.code, "reader_died");

@@ -1,13 +1,14 @@
 // Where the browser keeps nothing for the page: plain http on a name that isn't localhost, and private windows. Models
 // load all the same, unshared and unkept, and the page says so.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { builtSite, launch, openPage, serveSite } from "./harness.mjs";
+import { builtSite, launch, serveSite } from "./harness.mjs";
 import { startHub } from "./hub_server.mjs";
 import { largerModel } from "./larger_model.mjs";
-import { predictions, settled, visitPage } from "./visit.mjs";
+import { copyOf } from "./second_build.mjs";
+import { predictions, visitPage } from "./visit.mjs";
 
 const REPO = "org/name";
 
@@ -66,18 +67,23 @@ test("plain http on a name that isn't localhost: the page works and keeps nothin
   await visit.close();
 });
 
-/** The page with a script in its workers before their own. */
+/** The page with a script in its workers before their own; in a copy of the site, as a request that a test answers has no preflight. */
 async function withWorkers(script) {
-  const visit = await openPage(browser, "about:blank", { origins: [...hub.origins, new URL(site.url).origin] });
-  await visit.page.context().route(/(worker|threads|reader)-[0-9a-f]+_loader\.js$/, (route) => {
-    const body = script + readFileSync(path.join(builtSite(), path.basename(new URL(route.request().url()).pathname)), "utf8");
-    const headers = { "content-type": "text/javascript", "cross-origin-embedder-policy": "require-corp", "cross-origin-resource-policy": "same-origin" };
-    return route.fulfill({ headers, body });
-  });
-  await visit.page.goto(site.url);
-  await visit.page.waitForFunction(() => window.peartree);
-  await visit.page.evaluate(() => peartree.ready);
-  await settled(visit.page);
+  const root = copyOf(builtSite());
+  for (const name of readdirSync(root).filter((name) => name.endsWith("_loader.js"))) {
+    writeFileSync(path.join(root, name), script + readFileSync(path.join(root, name), "utf8"));
+  }
+  const changed = await serveSite({ root });
+  const visit = await visitPage(browser, changed, { context: { serviceWorkers: "block" }, origins: hub.origins });
+  const { close, assertClean } = visit;
+  visit.assertClean = () => {
+    visit.console = visit.console.filter((said) => !/blocked by Playwright/.test(said));
+    assertClean();
+  };
+  visit.close = async () => {
+    await Promise.all([close(), changed.close()]);
+    rmSync(root, { recursive: true });
+  };
   return visit;
 }
 
