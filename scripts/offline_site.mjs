@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { withPolicy } from "./content_policy.mjs";
 
 const site = process.env.TRUNK_STAGING_DIR;
 const inSite = (name) => path.join(site, name);
@@ -62,24 +63,7 @@ const names = readdirSync(site, { recursive: true, withFileTypes: true })
 const version = hash(names.join(" "), read("index.html"));
 replace("index.html", "<head>", `<head><meta name="version" content="${version}"><meta name="demo" content="./${demo}">${CORPORA.join("")}`);
 
-// What the page may do, in its own head, since its host may send no headers: run its own scripts, and fetch from its own
-// site and from others by https. (Loopback is for tests, and for a hub on one's own machine.) It comes before anything
-// that it is about. Charts and tables set sizes in style attributes.
-const html = read("index.html").toString();
-const inline = [...html.matchAll(/<script(?: type="module")?>([^]*?)<\/script>/g)].map(([, script]) => script);
-const policy = [
-  "default-src 'none'",
-  `script-src 'self' 'wasm-unsafe-eval' ${inline.map((script) => `'sha256-${createHash("sha256").update(script).digest("base64")}'`).join(" ")}`,
-  "style-src 'self'",
-  "style-src-attr 'unsafe-inline'",
-  "img-src 'self' data: blob:",
-  "connect-src 'self' blob: https: http://localhost:* http://127.0.0.1:*",
-  "worker-src 'self'",
-  "manifest-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-].join("; ");
-replace("index.html", "<head>", `<head><meta http-equiv="Content-Security-Policy" content="${policy}">`);
+writeFileSync(inSite("index.html"), withPolicy(read("index.html").toString()));
 
 const integrity = (name) => `sha256-${createHash("sha256").update(read(name)).digest("base64")}`;
 // the page itself goes by its folder's name: some hosts send index.html elsewhere

@@ -151,7 +151,7 @@ function answer(response) {
  * The way out where the page itself is broken: its address with ?offline=off. A link may say so too, so a person is
  * asked first. The page remembers that it is not to be kept, as it does by its own button (src/app/offline.rs).
  */
-const LEAVE = `<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Peartree</title>
+const LEAVE = `<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Peartree</title><link rel="icon" href="data:,">
 <p>This address asks to drop the copy of the page that is kept on this device, so that it comes from the network again. Models and tables that are kept stay.</p>
 <p><button id="drop">Drop the copy</button> <a href="./">Leave it as it is</a></p>
 <script>

@@ -9,7 +9,8 @@
 //! its event loop gives between two pieces of work, and after [`PATIENCE`] looks without one it is given up. A look that
 //! comes late says nothing, for then the page itself was held up (throttled in the background, asleep, at a
 //! breakpoint), and the count begins anew. With `?debug` in the address nobody's patience ends: a worker may stand at a
-//! breakpoint. Where there are no locks, a worker that had nothing to do must answer within [`PATIENCE_IDLE`] looks.
+//! breakpoint. Where there are no locks (a page that isn't secure), a worker that had nothing to do must answer within
+//! [`PATIENCE_IDLE`] looks, and any other within [`PATIENCE_UNHELD`].
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,7 +28,8 @@ use crate::worker::codec;
 pub const LOOK_MS: u32 = 500;
 /// Looks without a sign of life. The longest piece of work without a pause takes a second or two.
 const PATIENCE: u32 = 40;
-/// The same, for a worker that was idle, where there are no locks.
+/// The same where there are no locks; and for a worker that was idle there.
+const PATIENCE_UNHELD: u32 = 20;
 const PATIENCE_IDLE: u32 = 1;
 /// A look that comes so much later than it should was held up.
 const LATE_MS: f64 = 3.0 * LOOK_MS as f64;
@@ -130,8 +132,11 @@ impl Engine {
         let now_ms = js_sys::Date::now();
         let is_late = now_ms - signs.looked_at_ms.replace(now_ms) > LATE_MS;
         signs.silent.set(if is_late { 0 } else { signs.silent.get() + 1 });
-        let is_idle = signs.is_idle.get() && !signs.is_held.get();
-        let patience = if is_idle { PATIENCE_IDLE } else { PATIENCE };
+        let patience = match signs.is_idle.get() {
+            _ if signs.is_held.get() || self.is_starting() => PATIENCE,
+            true => PATIENCE_IDLE,
+            false => PATIENCE_UNHELD,
+        };
         if signs.silent.get() > patience && site::asked("debug").is_none() {
             return Err("it gave no sign of life");
         }

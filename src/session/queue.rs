@@ -66,6 +66,11 @@ impl Queue {
         Some(ticket)
     }
 
+    /// The request that starts next.
+    pub fn next(&self) -> Option<&Request> {
+        self.waiting.front().map(|ticket| &ticket.request)
+    }
+
     /// Whether a request waits or runs.
     pub fn is_busy(&self) -> bool {
         self.running.is_some() || !self.waiting.is_empty()

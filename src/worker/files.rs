@@ -1,53 +1,25 @@
 //! Where this browser keeps models: in its file system for this site, or else in a cache; where it keeps nothing (a
 //! page that isn't secure, a private window), in memory outside the program's, until they are loaded.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
-use js_sys::{Reflect, Uint8Array};
+use js_sys::Reflect;
 use wasm_bindgen::JsCast;
 use web_sys::{StorageManager, WorkerGlobalScope};
 
 use super::cache::CacheEntries;
 use super::opfs::{Opfs, OpfsFile};
 use crate::error::Result;
-use crate::store::blocks::{Blocks, BlocksFile, Entries};
+use crate::store::blocks::{Blocks, BlocksFile};
 use crate::store::storage::{Storage, StoredFile};
 
 pub enum Files {
     Opfs(Opfs),
-    Cache(Blocks<CacheEntries>),
-    Memory(Blocks<MemoryEntries>),
+    /// With whether they are in memory only.
+    Cache(Blocks<CacheEntries>, bool),
 }
 
 pub enum File {
     Opfs(OpfsFile),
     Cache(BlocksFile<CacheEntries>),
-    Memory(BlocksFile<MemoryEntries>),
-}
-
-/// Entries that last as long as this worker, in the browser's memory.
-#[derive(Default)]
-pub struct MemoryEntries(RefCell<BTreeMap<String, Uint8Array>>);
-
-impl Entries for MemoryEntries {
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.0.borrow_mut().insert(path.to_owned(), Uint8Array::from(bytes));
-        Ok(())
-    }
-
-    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.borrow().get(path).map(Uint8Array::to_vec))
-    }
-
-    async fn delete(&self, path: &str) -> Result<()> {
-        self.0.borrow_mut().remove(path);
-        Ok(())
-    }
-
-    async fn paths(&self) -> Result<Vec<String>> {
-        Ok(self.0.borrow().keys().cloned().collect())
-    }
 }
 
 /// None on a page that isn't secure.
@@ -66,14 +38,14 @@ impl Files {
             return Files::Opfs(files);
         }
         match CacheEntries::open().await {
-            Some(entries) => Files::Cache(Blocks::new(entries)),
-            None => Files::Memory(Blocks::new(MemoryEntries::default())),
+            Some(entries) => Files::Cache(Blocks::new(entries), false),
+            None => Files::Cache(Blocks::new(CacheEntries::in_memory()), true),
         }
     }
 
     /// Whether all of it is gone with this worker.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Files::Memory(_))
+        matches!(self, Files::Cache(_, true))
     }
 }
 
@@ -83,40 +55,35 @@ impl Storage for Files {
     async fn open(&self, folder: &str, name: &str) -> Result<File> {
         Ok(match self {
             Files::Opfs(files) => File::Opfs(files.open(folder, name).await?),
-            Files::Cache(files) => File::Cache(files.open(folder, name).await?),
-            Files::Memory(files) => File::Memory(files.open(folder, name).await?),
+            Files::Cache(files, _) => File::Cache(files.open(folder, name).await?),
         })
     }
 
     async fn read(&self, folder: &str, name: &str) -> Result<Option<Vec<u8>>> {
         match self {
             Files::Opfs(files) => files.read(folder, name).await,
-            Files::Cache(files) => files.read(folder, name).await,
-            Files::Memory(files) => files.read(folder, name).await,
+            Files::Cache(files, _) => files.read(folder, name).await,
         }
     }
 
     async fn remove(&self, folder: &str, name: &str) -> Result<()> {
         match self {
             Files::Opfs(files) => files.remove(folder, name).await,
-            Files::Cache(files) => files.remove(folder, name).await,
-            Files::Memory(files) => files.remove(folder, name).await,
+            Files::Cache(files, _) => files.remove(folder, name).await,
         }
     }
 
     async fn folders(&self) -> Result<Vec<String>> {
         match self {
             Files::Opfs(files) => files.folders().await,
-            Files::Cache(files) => files.folders().await,
-            Files::Memory(files) => files.folders().await,
+            Files::Cache(files, _) => files.folders().await,
         }
     }
 
     async fn delete(&self, folder: &str) -> Result<()> {
         match self {
             Files::Opfs(files) => files.delete(folder).await,
-            Files::Cache(files) => files.delete(folder).await,
-            Files::Memory(files) => files.delete(folder).await,
+            Files::Cache(files, _) => files.delete(folder).await,
         }
     }
 }
@@ -126,7 +93,6 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.size().await,
             File::Cache(file) => file.size().await,
-            File::Memory(file) => file.size().await,
         }
     }
 
@@ -134,7 +100,6 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.read_at(at, into).await,
             File::Cache(file) => file.read_at(at, into).await,
-            File::Memory(file) => file.read_at(at, into).await,
         }
     }
 
@@ -142,7 +107,6 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.write_at(at, bytes).await,
             File::Cache(file) => file.write_at(at, bytes).await,
-            File::Memory(file) => file.write_at(at, bytes).await,
         }
     }
 
@@ -150,7 +114,6 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.flush().await,
             File::Cache(file) => file.flush().await,
-            File::Memory(file) => file.flush().await,
         }
     }
 
@@ -158,7 +121,6 @@ impl StoredFile for File {
         match self {
             File::Opfs(file) => file.truncate(len).await,
             File::Cache(file) => file.truncate(len).await,
-            File::Memory(file) => file.truncate(len).await,
         }
     }
 }

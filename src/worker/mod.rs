@@ -117,9 +117,11 @@ impl Desk {
     fn start(self: &Rc<Self>) {
         self.start_next(&self.loads);
         let errands: Vec<_> = self.errands.borrow().values().cloned().collect();
-        errands.iter().for_each(|queue| self.start_next(queue));
-        // before there is a model, questions wait for the one that is on its way
-        if self.session.borrow().is_some() || !self.loads.borrow().is_busy() {
+        // before there is a model, what is asked of it waits for the one that is on its way
+        let waits = self.session.borrow().is_none() && self.loads.borrow().is_busy();
+        let is_of_model = |queue: &Rc<RefCell<Queue>>| matches!(queue.borrow().next(), Some(Request::Read(_)));
+        errands.iter().filter(|queue| !(waits && is_of_model(queue))).for_each(|queue| self.start_next(queue));
+        if !waits {
             self.start_next(&self.questions);
         }
     }

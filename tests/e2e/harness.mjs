@@ -119,6 +119,10 @@ export async function openPage(browser, url, { context = {}, prepare, origins = 
     if (response.status() >= 400) visit.failed.push(`${response.url()}: ${response.status()}`);
   });
   await page.addInitScript(() => {
+    // what the page's policy forbids counts as something said; browsers differ in whether they say it themselves
+    addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) => {
+      console.error(`violates ${violatedDirective}: ${blockedURI} at ${sourceFile}:${lineNumber}`);
+    });
     globalThis.__longTasks = [];
     new PerformanceObserver((list) => {
       for (const { startTime, duration } of list.getEntries()) {

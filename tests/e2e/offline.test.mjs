@@ -207,9 +207,25 @@ test("can be switched off, and stays off until it is switched on", async () => {
   await page.getByRole("button", { name: "Keep it" }).click();
   await isKept(page);
   await reload(page);
+  // the address asks, and a click does it
   await page.goto(`${site.url}?offline=off`);
+  await page.getByText("This address asks").waitFor();
+  assert.equal((await caches(page)).length, 2);
+  await page.getByRole("button", { name: "Drop the copy" }).click();
   await page.getByText("it needs a network to start").waitFor();
   assert.deepEqual(await caches(page), ["another page's"]);
+  visit.assertClean();
+  await visit.close();
+  await site.close();
+});
+
+test("a first visit by a link with ?offline=off decides nothing", async () => {
+  const site = await liveSite();
+  const visit = await visitPage(browser, { ...site, url: `${site.url}?offline=off` });
+  const { page } = visit;
+  await page.getByText("This address asks").waitFor();
+  await page.goto(site.url);
+  await isKept(page);
   visit.assertClean();
   await visit.close();
   await site.close();
@@ -223,6 +239,7 @@ test("?offline=off works where the page itself is broken", async () => {
   site.deploy(builtSite());
   await page.addInitScript(() => (WebAssembly.instantiateStreaming = WebAssembly.instantiate = async () => new Promise(() => {})));
   await page.goto(`${site.url}?offline=off`);
+  await page.getByRole("button", { name: "Drop the copy" }).click();
   await page.waitForFunction(() => caches.keys().then((names) => names.length === 0));
   await visit.close();
   await site.close();

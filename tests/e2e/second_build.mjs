@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { withPolicy } from "../../scripts/content_policy.mjs";
 
 const SITE = /const SITE = (\{.*\});/;
 const HASH = /(?<=[-/])[0-9a-f]{12,16}(?=[._/])/g;
@@ -43,7 +44,7 @@ export function secondBuild(from) {
   const read = (name) => readFileSync(path.join(folder, name));
   const version = sha(versionOf(from)).toString("hex").slice(0, 16);
   const html = read("index.html").toString().replace(/(<meta name="version" content=")\w+/, `$1${version}`);
-  writeFileSync(path.join(folder, "index.html"), html);
+  writeFileSync(path.join(folder, "index.html"), withPolicy(html));
   const worker = read("service-worker.js").toString();
   const names = Object.keys(JSON.parse(worker.match(SITE)[1]).files);
   const integrity = (name) => `sha256-${sha(read(name === "./" ? "index.html" : name)).toString("base64")}`;

@@ -1,5 +1,6 @@
 // The service worker's own logic, without a browser: its script run on make-believe caches and a make-believe network.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -15,7 +16,7 @@ function cacheStorage() {
   const open = (name) => {
     if (!all.has(name)) all.set(name, new Map());
     const cache = all.get(name);
-    return { put: async (url, response) => void cache.set(url, response) };
+    return { put: async (url, response) => void cache.set(url, response), delete: async (url) => cache.delete(url) };
   };
   return {
     all,
@@ -27,8 +28,13 @@ function cacheStorage() {
   };
 }
 
-/** Runs the script as version `version`; `network(url, options)` answers what it fetches. */
-function worker({ version = "one", files = FILES, search = "", caches = cacheStorage(), network, locks = [] }) {
+const integrity = (content) => `sha256-${createHash("sha256").update(content).digest("base64")}`;
+
+/**
+ * Runs the script as version `version`, whose build made of each file what a network that says `made` answers;
+ * `network(url, options)` answers what it fetches.
+ */
+function worker({ version = "one", files = FILES, made = () => "net", search = "", caches = cacheStorage(), network, locks = [] }) {
   const listeners = {};
   const fetched = [];
   const registration = { scope: SCOPE, waiting: null, installing: null, unregister: async () => (registration.gone = true) };
@@ -43,10 +49,10 @@ function worker({ version = "one", files = FILES, search = "", caches = cacheSto
       fetched.push(what.url ?? what);
       return network(what.url ?? what, options);
     },
-    ...{ URL, Headers, Response, Promise, Error, Object },
+    ...{ URL, Headers, Response, Promise, Error, Object, Uint8Array, String, JSON, crypto, btoa },
     setTimeout: (late) => setTimeout(late, 20), // a short patience
   };
-  const filled = JSON.stringify({ version, files: Object.fromEntries(files.map((name) => [name, `sha256-${name}`])) });
+  const filled = JSON.stringify({ version, files: Object.fromEntries(files.map((name) => [name, integrity(`${made(name)}: ${name.replace("./", "")}`)])) });
   vm.runInNewContext(SCRIPT.replace('{ version: "", files: {} }', filled), self);
   const send = async (kind, event = {}) => {
     let [waits, answer] = [[], undefined];
@@ -81,7 +87,7 @@ test("asks for each file as the build made it, under a hash out of the browser's
   await send("install");
   assert.equal(asked[""].cache, "no-cache");
   assert.equal(asked[FILES[1]].cache, "force-cache");
-  for (const [name, { integrity }] of Object.entries(asked)) assert.equal(integrity, `sha256-${name || "./"}`);
+  for (const [name, options] of Object.entries(asked)) assert.equal(options.integrity, integrity(`net: ${name}`));
 });
 
 test("a version of which one file can't be had is not kept at all", async () => {
@@ -93,15 +99,16 @@ test("a version of which one file can't be had is not kept at all", async () => 
 });
 
 test("a new version takes what it shares with the one before, and nothing else of it", async () => {
-  const old = worker({ network: served("old") });
+  const old = worker({ made: () => "old", network: served("old") });
+  const made = (name) => (name === "./" || name.includes("fedcba") ? "new" : "old");
   await old.send("install");
   const files = FILES.map((name) => name.replace("page-0123456789abcdef", "page-fedcba9876543210"));
-  const next = worker({ version: "two", files, caches: old.caches, network: served("new") });
+  const next = worker({ version: "two", files, made, caches: old.caches, network: served("new") });
   await next.send("install");
   assert.deepEqual(next.fetched.map((url) => url.slice(SCOPE.length)).sort(), ["", "page-fedcba9876543210.js"]);
   await next.send("activate");
   assert.deepEqual([...next.caches.all.keys()], ["peartree /sub/ two"]);
-  const noNetwork = worker({ version: "two", files, caches: old.caches, network: offline });
+  const noNetwork = worker({ version: "two", files, made, caches: old.caches, network: offline });
   assert.equal(await text(noNetwork.navigate("")), "new: ");
 });
 
@@ -117,9 +124,10 @@ test("a version that an open page runs, other sites' caches, and one that waits 
 });
 
 test("index.html: the network's, or its own version's where the network fails, dawdles or is broken", async () => {
-  const { send, caches } = worker({ network: served("kept") });
+  const made = () => "kept";
+  const { send, caches } = worker({ made, network: served("kept") });
   await send("install");
-  const page = (network, path = "?threads=2#v1") => worker({ caches, network }).navigate(path);
+  const page = (network, path = "?threads=2#v1") => worker({ made, caches, network }).navigate(path);
   assert.match(await text(page(served("fresh"))), /^fresh/);
   const broken = async () => new Response("", { status: 502 });
   for (const network of [offline, () => new Promise(() => {}), broken]) {
@@ -133,12 +141,47 @@ test("index.html: the network's, or its own version's where the network fails, d
 });
 
 test("files under a hash: the kept ones, of whatever version, without the network", async () => {
-  const { send, caches } = worker({ network: served("kept") });
+  const made = () => "kept";
+  const { send, caches } = worker({ made, network: served("kept") });
   await send("install");
-  const later = worker({ version: "two", caches, network: served("net") });
+  const later = worker({ version: "two", made, caches, network: served("net") });
   assert.equal(await text(later.get(FILES[1])), `kept: ${FILES[1]}`);
   assert.deepEqual(later.fetched, []);
   assert.match(await text(later.get("page-00112233445566ff.js")), /^net/);
+});
+
+test("a kept file that another page of the origin has replaced is dropped and had anew", async () => {
+  const { send, caches, get, navigate } = worker({ network: served("net") });
+  await send("install");
+  const [name, evil] = [FILES[1], () => new Response("evil")];
+  const cache = await caches.open("peartree /sub/ one");
+  for (const path of ["", name]) await cache.put(SCOPE + path, evil());
+  assert.equal(await text(get(name)), `net: ${name}`);
+  assert.ok(!kept(caches).includes(name));
+  await cache.put(SCOPE + name, evil());
+  const noNetwork = worker({ caches, network: offline });
+  await assert.rejects(noNetwork.get(name));
+  await cache.put(SCOPE, evil());
+  await assert.rejects(noNetwork.navigate(""));
+  // nor does a cache of another name help, nor an installation take it over
+  await (await caches.open("peartree /sub/ zero")).put(SCOPE + name, evil());
+  assert.equal(await text(get(name)), `net: ${name}`);
+  await (await caches.open("peartree /sub/ zero")).put(SCOPE + name, evil());
+  await worker({ version: "two", caches, network: served("net") }).send("install");
+  assert.equal(await text(caches.match(SCOPE + name, { cacheName: "peartree /sub/ two" })), `net: ${name}`);
+});
+
+test("an open page of another version has its files from the network first, as they can't be checked", async () => {
+  const files = FILES.map((name) => name.replace("page-0123456789abcdef", "page-fedcba9876543210"));
+  const { send, caches, get } = worker({ network: served("net") });
+  await send("install");
+  const next = (network) => worker({ version: "two", files, caches, network });
+  await (await caches.open("peartree /sub/ one")).put(SCOPE + FILES[1], new Response("evil"));
+  assert.equal(await text(next(served("net")).get(FILES[1])), `net: ${FILES[1]}`);
+  for (const network of [offline, async () => new Response("", { status: 404 })]) {
+    assert.equal(await text(next(network).get(FILES[1])), "evil");
+  }
+  assert.equal(await text(get(FILES[1])), `net: ${FILES[1]}`);
 });
 
 test("all else is none of its business", async () => {
@@ -180,11 +223,16 @@ test("takes over when its own version's page, or a person, says so; else it says
   assert.equal(other.self.skipped, true);
 });
 
-test("?offline=off is a way out, whatever the page is like", async () => {
+test("?offline=off is a way out, whatever the page is like, for whoever clicks", async () => {
   const { send, caches, navigate, registration } = worker({ network: served("net") });
   await send("install");
   await caches.open("someone else's");
-  assert.match(await text(navigate("?offline=off")), /^net/);
-  assert.equal(registration.gone, true);
+  const asked = await navigate("?offline=off");
+  assert.match(await text(asked), /Drop the copy/);
+  assert.equal(registration.gone, undefined);
+  assert.equal(caches.all.size, 2, "a link alone has dropped the copy");
+  const said = [];
+  await send("message", { data: ["leave"], source: { postMessage: (word) => said.push(word) } });
+  assert.deepEqual([registration.gone, said], [true, ["left"]]);
   assert.deepEqual([...caches.all.keys()], ["someone else's"]);
 });

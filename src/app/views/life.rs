@@ -32,7 +32,7 @@ pub fn LifeNotice(props: &Props) -> Html {
     };
     html! {
         // always there, as screen readers announce changes only in regions they know
-        <div id="life" class={classes!("link-notice", said.is_none().then_some("empty"))} role="status" aria-live="polite">
+        <div id="life" class={classes!("life-notice", said.is_none().then_some("empty"))} role="status" aria-live="polite">
             if let Some(life) = &*said {
                 <p>{ match life {
                     Life::Again => "The part of the page that computes had stopped. It was started again, with the model it had, and was asked again whatever was open.".to_owned(),
