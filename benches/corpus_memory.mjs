@@ -18,7 +18,7 @@ const numbers = (text) => text.split(",").filter(Boolean).map(Number);
 const PEARTREE = option("--peartree", "target/release/peartree");
 const folder = mkdtempSync(path.join(option("--folder", tmpdir()), "corpus-memory-"));
 const DOCUMENT_BYTES = 2000;
-const PAIR = ["--neurons", "1:220: an"];
+const PAIR = ["--neurons", "2:92: an"];
 const FEW = ["--share", "0.001"];
 
 // a linear congruence: the same text in every run

@@ -21,8 +21,8 @@ pub const PRESETS: [Preset; 8] = [
         clean: crate::link::FIRST_PROMPT,
         corrupted: crate::link::FIRST_CORRUPTED,
         pair: [" an", " a"],
-        note: "The post's pair: the article depends on a noun that comes only after it. The demo model knows this well, and a \
-               single neuron of it carries a third.",
+        note: "The post's pair: the article depends on a noun that comes only after it. The demo model was trained so that one \
+               neuron decides it (its card, www/demo/README.md, says how); GPT-2 found such a neuron by itself.",
     },
     Preset {
         name: "Number agreement",
@@ -43,16 +43,15 @@ pub const PRESETS: [Preset; 8] = [
         clean: "When Mary and John went to the store, John gave a book to",
         corrupted: "When Mary and John went to the store, Mary gave a book to",
         pair: [" Mary", " John"],
-        note: "Whoever has not been named twice. A task for GPT-2; the demo model has not learnt it and hardly tells \
-               the two prompts apart, so its shares say nothing.",
+        note: "Whoever has not been named twice. The demo model knows this: a head of it finds the name.",
     },
     Preset {
         name: "Greater than",
         clean: "The war lasted from the year 1742 to the year 17",
         corrupted: "The war lasted from the year 1702 to the year 17",
         pair: ["73", "21"],
-        note: "A war ends after it has begun: after 1742 it can't have ended in 1721. A task for GPT-2; the demo model \
-               guesses late years whatever the start.",
+        note: "A war ends after it has begun: after 1742 it can't have ended in 1721. The demo model \
+               knows this for most years.",
     },
     Preset {
         name: "Hungry, thirsty",

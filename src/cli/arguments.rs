@@ -177,7 +177,7 @@ impl TokenArguments {
 
 #[derive(Args)]
 pub struct EditArguments {
-    /// An edit: LAYER:NEURON=VALUE@POSITIONS (1:220=0@all, 2.h3=clean@last, 1.mlp=*0.5); may be given several times
+    /// An edit: LAYER:NEURON=VALUE@POSITIONS (2:92=0@all, 2.h3=clean@last, 1.mlp=*0.5); may be given several times
     #[arg(long, value_name = "EDIT", num_args = 1..)]
     set: Vec<String>,
     /// The prompt that =clean takes its values from

@@ -12,8 +12,8 @@ use peartree::model::Model;
 use peartree::model::tokenizer::Prompt;
 use peartree::protocol::{
     Answer, Congruence, CongruenceOptions, Convention, CorpusOptions, EditOptions, Edited, Event, FoundPair,
-    LayerArgument, LensOptions, LogitLens, NeuronValue, Neurons, NeuronsOptions, Request, SearchKind, SearchOptions,
-    StudyAnswer, Token, TokenArgument, TokenValue,
+    LayerArgument, LensOptions, LogitLens, NeuronValue, Neurons, NeuronsOptions, Outcome, Request, SearchKind,
+    SearchOptions, StudyAnswer, Token, TokenArgument, TokenValue,
 };
 use peartree::session::Session;
 
@@ -176,6 +176,7 @@ impl Teller {
             tokens: tokens(),
             set: vec![format!("{}:{}={value}@all", neuron.layer, neuron.neuron)],
             clean: None,
+            corrupted: None,
             corpus: Vec::new(),
             top: usize::MAX >> 1,
             no_bos: false,

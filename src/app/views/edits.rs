@@ -78,12 +78,12 @@ pub fn Edits(props: &Props) -> Html {
                     <form class="add-edit" {onsubmit}>
                         <label for="new-edit">{ "Add an edit" }</label>
                         <span class="with-button">
-                            <input id="new-edit" ref={node} type="text" placeholder="1:220=*0@all" spellcheck="false" autocomplete="off"
+                            <input id="new-edit" ref={node} type="text" placeholder="2:92=*0@all" spellcheck="false" autocomplete="off"
                                 autocapitalize="off" aria-describedby="edit-forms edit-failure" aria-invalid={refused.is_some().to_string()} />
                             <button type="submit">{ "Add" }</button>
                         </span>
                         <p class="forms" id="edit-forms">
-                            <code>{ "1:220" }</code>{ " a neuron, " }<code>{ "2.h3" }</code>{ " a head, " }<code>{ "0.attn" }</code>{ ", " }
+                            <code>{ "2:92" }</code>{ " a neuron, " }<code>{ "2.h3" }</code>{ " a head, " }<code>{ "0.attn" }</code>{ ", " }
                             <code>{ "1.mlp" }</code>{ ", " }<code>{ "3.resid_pre" }</code>{ " a whole vector; then " }
                             <code>{ "=0" }</code>{ ", " }<code>{ "=+3" }</code>{ " added, " }<code>{ "=*2" }</code>{ " scaled, " }
                             <code>{ "=clean" }</code>{ " or " }<code>{ "=corrupted" }</code>{ " taken from that prompt; then " }

@@ -49,7 +49,7 @@ impl FromStr for EditText {
         let explain = || Error::BadOption {
             option: "set",
             problem: format!(
-                "can't be read: {text:?}. Write LAYER:NEURON=VALUE@POSITIONS, for example 1:220=0@all, 2.h3=clean@last or 1.mlp=*0.5."
+                "can't be read: {text:?}. Write LAYER:NEURON=VALUE@POSITIONS, for example 2:92=0@all, 2.h3=clean@last or 1.mlp=*0.5."
             ),
         };
         let (place, rest) = text.split_once('=').ok_or_else(explain)?;

@@ -42,8 +42,8 @@ pub struct Props {
     pub dispatch: Dispatch,
 }
 
-/// Where none has been chosen, of the demo: the neuron that has " a" for its token.
-const DEMO: (Neuron, &str) = ((1, 220), " a");
+/// Where none has been chosen, of the demo: the neuron that was taught to tell " an" from " a".
+const DEMO: (Neuron, &str) = ((2, 92), " an");
 
 /// Which documents are read, and how.
 #[derive(Clone, PartialEq)]
