@@ -12,6 +12,7 @@ mod wire;
 
 use std::path::Path;
 
+use super::folder::is_file_of_a_model;
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result, StoreError};
 use crate::model::WeightDtype;
@@ -29,7 +30,7 @@ use wire::Http;
 /// The source that `model` names, if it names a hub's: an id, perhaps with `@` and a revision. A folder that is there
 /// comes before an id, and what can be nothing but a path is one, there or not.
 pub fn source(model: &Path, dtype: WeightDtype) -> Option<Source> {
-    let text = model.to_str().filter(|_| !model.is_dir())?;
+    let text = model.to_str().filter(|_| !model.is_dir() && !is_file_of_a_model(model))?;
     let (repo, revision) = text.split_once('@').map_or((text, None), |(repo, revision)| (repo, Some(revision)));
     if !is_repo_id(repo) {
         return None;
@@ -111,7 +112,21 @@ mod tests {
         ] {
             assert_eq!(repo(text), Some((id.into(), revision.map(str::to_owned))));
         }
-        for path in ["./gpt2", "../gpt2", "/gpt2", "gpt2/", "a/b/c", ".", "..", "~/gpt2", "C:\\gpt2", "src", ""] {
+        for path in [
+            "./gpt2",
+            "../gpt2",
+            "/gpt2",
+            "gpt2/",
+            "a/b/c",
+            ".",
+            "..",
+            "~/gpt2",
+            "C:\\gpt2",
+            "src",
+            "",
+            "Cargo.toml",
+            "a/model.safetensors",
+        ] {
             assert_eq!(repo(path), None, "{path:?}");
         }
     }
