@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::parts::{PROMPT, Parts, logits, parts};
+use common::parts::{PROMPT, Parts, Pickler, logits, parts, pickled, zipped};
 use common::{CONFIG, TOKENIZER, model};
 use peartree::engine::complete;
 use peartree::error::{Error, Result};
@@ -100,87 +100,6 @@ fn what_nobody_needs_stops_no_load() {
         parts.header[name] = json!({"dtype": dtype, "shape": shape, "data_offsets": [start, parts.data.len()]});
     }
     assert_eq!(logits(load(&parts.file()).unwrap()), logits(model()));
-}
-
-/// A pickle's instructions, as many as a state dictionary needs.
-#[derive(Default)]
-struct Pickler(Vec<u8>);
-
-impl Pickler {
-    fn op(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.op(b"X").op(&(text.len() as u32).to_le_bytes()).op(text.as_bytes())
-    }
-
-    fn int(&mut self, value: u64) -> &mut Self {
-        self.op(b"\x8a\x08").op(&value.to_le_bytes())
-    }
-
-    fn ints(&mut self, values: &[u64]) -> &mut Self {
-        self.op(b"(");
-        for &value in values {
-            self.int(value);
-        }
-        self.op(b"t")
-    }
-
-    /// A tensor whose numbers are the storage `key`'s.
-    fn tensor(&mut self, name: &str, key: &str, shape: &[u64]) -> &mut Self {
-        let numbers: u64 = shape.iter().product();
-        let strides: Vec<u64> = (1..=shape.len()).map(|from| shape[from..].iter().product()).collect();
-        self.text(name).op(b"ctorch._utils\n_rebuild_tensor_v2\n((").text("storage").op(b"ctorch\nFloatStorage\n");
-        self.text(key).text("cpu").int(numbers).op(b"tQ").int(0).ints(shape).ints(&strides).op(b"\x89");
-        self.op(b"ccollections\nOrderedDict\n)RtR")
-    }
-}
-
-/// The model's tensors as PyTorch writes them, and their bytes by key.
-fn pickled() -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
-    let parts = parts();
-    let mut pickle = Pickler::default();
-    // something that Python would run
-    pickle.op(b"\x80\x02}(").text("hook").op(b"cos\nsystem\n").text("touch /tmp/never").op(b"\x85R");
-    let mut storages = Vec::new();
-    for (key, name) in parts.names().iter().enumerate() {
-        let shape: Vec<u64> = serde_json::from_value(parts.header[name]["shape"].clone()).unwrap();
-        pickle.tensor(name, &key.to_string(), &shape);
-        storages.push((key.to_string(), parts.data[parts.range(name)].to_vec()));
-    }
-    // the head lies where the embedding does
-    let wte = parts.names().iter().position(|name| name == "wte.weight").unwrap();
-    pickle.tensor("lm_head.weight", &wte.to_string(), &[1257, 64]).op(b"u.");
-    (pickle.0, storages)
-}
-
-/// A zip of members that are stored as they are.
-fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let (mut file, mut table) = (Vec::new(), Vec::new());
-    for (name, bytes) in members {
-        let mut crc = flate2::Crc::new();
-        crc.update(bytes);
-        let len = (bytes.len() as u32).to_le_bytes();
-        let sizes = [&crc.sum().to_le_bytes()[..], &len, &len, &(name.len() as u16).to_le_bytes()].concat();
-        let at = (file.len() as u32).to_le_bytes();
-        // 3 bytes of padding, as an extra field has them
-        file.extend(
-            [b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0", &sizes[..], b"\x03\0", name.as_bytes(), b"FB\0", bytes].concat(),
-        );
-        table.extend([b"PK\x01\x02\0\0\0\0\0\0\0\0\0\0\0\0", &sizes[..], &[0; 12], &at, name.as_bytes()].concat());
-    }
-    let n = (members.len() as u16).to_le_bytes();
-    let (len, at) = ((table.len() as u32).to_le_bytes(), (file.len() as u32).to_le_bytes());
-    [&file[..], &table, b"PK\x05\x06\0\0\0\0", &n, &n, &len, &at, b"\0\0"].concat()
-}
-
-fn zipped() -> Vec<u8> {
-    let (pickle, storages) = pickled();
-    let data = storages.into_iter().map(|(key, bytes)| (format!("archive/data/{key}"), bytes));
-    let order = ("archive/byteorder".to_owned(), b"little".to_vec());
-    zip(&[("archive/data.pkl".to_owned(), pickle), order].into_iter().chain(data).collect::<Vec<_>>())
 }
 
 /// As PyTorch wrote before it wrote zips.

@@ -136,6 +136,15 @@ impl ModelLoader {
         Ok(())
     }
 
+    /// Says what [`ModelLoader::begin`] and [`ModelLoader::push`] would of a file, by its table of contents alone.
+    ///
+    /// # Errors
+    /// [`Error::Weights`].
+    pub fn check(&mut self, name: &str, bytes: u64, contents: &Header, whole_bytes: u64, is_part: bool) -> Result<()> {
+        (self.name, self.file_bytes, self.is_part) = (Some(name.to_owned()), Some(bytes), is_part);
+        self.check_header(contents, whole_bytes).map_err(|error| self.named(error))
+    }
+
     /// Takes the file's next bytes.
     ///
     /// # Errors

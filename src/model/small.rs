@@ -43,6 +43,20 @@ impl SmallFiles {
         })
     }
 
+    /// All that there are, by name.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let beside = [
+            &self.tokenizer,
+            &self.vocab,
+            &self.merges,
+            &self.tokenizer_config,
+            &self.special_tokens_map,
+            &self.generation_config,
+        ];
+        let beside = BESIDE_CONFIG.into_iter().zip(beside).filter_map(|(name, file)| Some((name, file.as_deref()?)));
+        std::iter::once(("config.json", self.config.as_slice())).chain(beside)
+    }
+
     /// What turns texts into ids, and what begins them.
     ///
     /// # Errors

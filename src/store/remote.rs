@@ -2,22 +2,20 @@
 
 use serde::Deserialize;
 
-use super::address::{CONFIG, Site, TOKENIZER, WEIGHTS};
+use super::address::{CONFIG, Site};
 use super::line::Line;
 use super::storage::Device;
 use super::transfer::Facts;
-use super::wire::{Ask, Wire, is_sha256};
+use super::wire::{Ask, Head, Wire, is_sha256};
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
-use crate::model::Config;
+use crate::model::{Config, SmallFiles};
 
 /// A model's small files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Introduction {
-    pub config_json: Vec<u8>,
+    pub small: SmallFiles,
     pub config: Config,
-    /// None where there is none: such a model reads ids only.
-    pub tokenizer_json: Option<Vec<u8>>,
     /// The hub's commit, where it says one.
     pub commit: Option<String>,
 }
@@ -33,12 +31,45 @@ pub async fn introduce<W: Wire, D: Device, C: Control>(line: &Line<'_, W, D, C>,
     let config = Config::from_json(&config_json)?;
     // a folder's header is not a commit of anything
     let commit = head.commit.filter(|_| site.repo.is_some());
-    let url = site.url(TOKENIZER, commit.as_deref());
-    let tokenizer_json = match line.whole(TOKENIZER, &Ask { url: &url, range: None, token, is_kept: true }).await {
-        Err(Error::Store(StoreError::NotThere { .. })) => None,
-        read => Some(read?.1),
+    let mut small = SmallFiles { config: config_json, ..SmallFiles::default() };
+    let get = async |name: &str| {
+        let url = site.url(name, commit.as_deref());
+        line.whole(name, &Ask { url: &url, range: None, token, is_kept: true }).await
     };
-    Ok(Introduction { config_json, config, tokenizer_json, commit })
+    small.tokenizer = if_there(get("tokenizer.json").await)?;
+    if small.tokenizer.is_none() {
+        small.vocab = if_there(get("vocab.json").await)?;
+        if small.vocab.is_some() {
+            small.merges = if_there(get("merges.txt").await)?;
+        }
+    }
+    // which token begins a text: without a tokenizer, nobody writes one
+    if small.tokenizer.is_some() || small.vocab.is_some() {
+        small.tokenizer_config = if_any(get("tokenizer_config.json").await)?;
+        small.special_tokens_map = if_any(get("special_tokens_map.json").await)?;
+        small.generation_config = if_any(get("generation_config.json").await)?;
+    }
+    Ok(Introduction { small, config, commit })
+}
+
+fn if_there(read: Result<(Head, Vec<u8>)>) -> Result<Option<Vec<u8>>> {
+    match read {
+        Err(Error::Store(StoreError::NotThere { .. })) => Ok(None),
+        read => Ok(Some(read?.1)),
+    }
+}
+
+/// The same of a file that most models do without: some servers answer something else than that it isn't there.
+fn if_any(read: Result<(Head, Vec<u8>)>) -> Result<Option<Vec<u8>>> {
+    match read {
+        Err(Error::Store(
+            StoreError::NeedsToken { .. }
+            | StoreError::TokenRefused { .. }
+            | StoreError::BadAnswer { .. }
+            | StoreError::PageInstead { .. },
+        )) => Ok(None),
+        read => if_there(read),
+    }
 }
 
 /// The hub's answer about a revision.
@@ -70,6 +101,7 @@ pub async fn weights_facts<W: Wire, D: Device, C: Control>(
     line: &Line<'_, W, D, C>,
     site: &Site,
     commit: Option<&str>,
+    weights: &str,
 ) -> Result<Facts> {
     let Some(url) = site.metadata_url(commit) else { return Ok(Facts::default()) };
     let json = match line
@@ -80,12 +112,12 @@ pub async fn weights_facts<W: Wire, D: Device, C: Control>(
         Err(_) => return Ok(Facts::default()),
         Ok((_, json)) => json,
     };
-    Ok(facts(&json).unwrap_or_default())
+    Ok(facts(&json, weights).unwrap_or_default())
 }
 
-fn facts(json: &[u8]) -> Option<Facts> {
+fn facts(json: &[u8], weights: &str) -> Option<Facts> {
     let metadata: Metadata = serde_json::from_slice(json).ok()?;
-    let file = metadata.siblings.into_iter().find(|file| file.rfilename == WEIGHTS)?;
+    let file = metadata.siblings.into_iter().find(|file| file.rfilename == weights)?;
     let lfs = file.lfs?;
     let sha256 = lfs.sha256.map(|hash| hash.to_ascii_lowercase()).filter(|hash| is_sha256(hash));
     Some(Facts { bytes: lfs.size.or(file.size), etag: None, sha256 })
@@ -93,6 +125,7 @@ fn facts(json: &[u8]) -> Option<Facts> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::WEIGHTS;
     use super::*;
 
     #[test]
@@ -103,11 +136,11 @@ mod tests {
             {{"rfilename":"model.safetensors","size":12,"blobId":"d","lfs":{{"sha256":"{hash}","size":12,"pointerSize":3}}}}]}}"#
         );
         let expected = Facts { bytes: Some(12), etag: None, sha256: Some(hash) };
-        assert_eq!(facts(json.as_bytes()), Some(expected));
+        assert_eq!(facts(json.as_bytes(), WEIGHTS), Some(expected));
         for wild in ["", "{}", "[]", r#"{"siblings":[]}"#, r#"{"siblings":[{"rfilename":"model.safetensors"}]}"#] {
-            assert_eq!(facts(wild.as_bytes()), None, "{wild}");
+            assert_eq!(facts(wild.as_bytes(), WEIGHTS), None, "{wild}");
         }
         let short = r#"{"siblings":[{"rfilename":"model.safetensors","lfs":{"sha256":"../..","size":1}}]}"#;
-        assert_eq!(facts(short.as_bytes()).unwrap().sha256, None);
+        assert_eq!(facts(short.as_bytes(), WEIGHTS).unwrap().sha256, None);
     }
 }

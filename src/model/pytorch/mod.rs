@@ -40,12 +40,25 @@ struct Place {
 /// # Errors
 /// [`Error::Weights`] saying what is wrong; what reading fails with.
 pub async fn contents(file: &impl Bytes, len: u64) -> Result<Header> {
+    look(file, len, true).await
+}
+
+/// The same before the file is here: names, types, shapes and lengths, but the places may be off by some bytes, since
+/// only each member's own header says exactly where its numbers begin.
+///
+/// # Errors
+/// As [`contents`].
+pub async fn rough_contents(file: &impl Bytes, len: u64) -> Result<Header> {
+    look(file, len, false).await
+}
+
+async fn look(file: &impl Bytes, len: u64, is_exact: bool) -> Result<Header> {
     let mut first = [0; 4];
     if len >= 4 {
         file.read_at(0, &mut first).await?;
     }
     let (pickle, places) = match first {
-        [b'P', b'K', 3, 4] => zipped(file, len).await?,
+        [b'P', b'K', 3, 4] => zipped(file, len, is_exact).await?,
         [0x80, 2..=5, 0x8a, 0x0a] => plain(file, len).await?,
         _ => return Err(bad("is no file of PyTorch's, or is damaged.")),
     };
@@ -60,7 +73,7 @@ pub async fn contents(file: &impl Bytes, len: u64) -> Result<Header> {
 }
 
 /// A zip's member `…/data.pkl`, and its `…/data/KEY`.
-async fn zipped(file: &impl Bytes, len: u64) -> Result<(Pickle, HashMap<String, Place>)> {
+async fn zipped(file: &impl Bytes, len: u64, is_exact: bool) -> Result<(Pickle, HashMap<String, Place>)> {
     let members = zip::members(file, len).await?;
     let is_pickle = |name: &&String| name.as_str() == "data.pkl" || name.ends_with("/data.pkl");
     let name = members.keys().filter(is_pickle).min().ok_or_else(|| bad("holds no data.pkl."))?;
@@ -77,7 +90,7 @@ async fn zipped(file: &impl Bytes, len: u64) -> Result<(Pickle, HashMap<String, 
         if let Some(member) = members.get(&format!("{folder}data/{}", storage.key))
             && !places.contains_key(&storage.key)
         {
-            let start = zip::start(file, member).await?;
+            let start = if is_exact { zip::start(file, member).await? } else { member.header };
             let place = Place { start, end: start + member.bytes, crc: Some(member.crc) };
             places.insert(storage.key.clone(), place);
         }

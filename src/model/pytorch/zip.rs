@@ -13,7 +13,7 @@ const MOST_END_BYTES: u64 = 22 + 65535;
 /// A member, by the table at the zip's end.
 pub struct Member {
     /// Where its own header is.
-    header: u64,
+    pub header: u64,
     pub bytes: u64,
     pub crc: u32,
     is_stored: bool,
