@@ -147,6 +147,19 @@ pub enum Command {
     Tables(TablesArguments),
     /// How fast the model runs here
     Bench,
+    /// What a model is, without computing: shape, files, hash, tokenizer, and why it would be refused
+    Inspect {
+        /// Its folder, or a hub's id, which is downloaded first
+        #[arg(value_name = "DIR|ID")]
+        of: Option<PathBuf>,
+    },
+    /// A script that completes peartree's commands and options in a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// The manual's page, as man reads it
+    Man,
     /// The prediction before and after edits of the model
     Edit {
         #[command(flatten)]
@@ -316,7 +329,11 @@ impl Arguments {
                 layer: layer.parse().map_or_else(|_| LayerArgument::Word(layer.clone()), LayerArgument::One),
                 no_bos,
             }),
-            Command::Corpus(_) | Command::Merge(_) => {
+            Command::Corpus(_)
+            | Command::Merge(_)
+            | Command::Inspect { .. }
+            | Command::Completions { .. }
+            | Command::Man => {
                 return Err(Error::Unsupported("This is no request to a session.".into()));
             }
             Command::Congruence(arguments) => arguments.request(),

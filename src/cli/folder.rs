@@ -39,23 +39,16 @@ pub fn load(folder: &Path, dtype: WeightDtype) -> Result<Model> {
     let mut loader = ModelLoader::from_files(&found.small, dtype)?;
     let parts = found.parts.iter().map(|name| found.open(name)).collect::<Result<Vec<_>>>()?;
     let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", parts.iter().map(|part| part.bytes).sum());
-    let mut chunk = vec![0; CHUNK_BYTES];
     for part in parts {
         let contents = match found.layout.form {
             Form::Safetensors => None,
             Form::Pickle => Some(part.contents(found.layout.form)?),
         };
         loader.begin(&part.name, part.bytes, contents, found.layout.is_index)?;
-        let mut file = part.file.into_inner();
-        file.seek(SeekFrom::Start(0)).map_err(|e| unreadable(&part.path, &e))?;
-        loop {
-            let read = file.read(&mut chunk).map_err(|e| unreadable(&part.path, &e))?;
-            if read == 0 {
-                break;
-            }
-            loader.push(&chunk[..read])?;
-            bar.inc(read as u64);
-        }
+        part.read(|bytes| {
+            bar.inc(bytes.len() as u64);
+            loader.push(bytes)
+        })?;
     }
     bar.finish_and_clear();
     loader.finish()
@@ -133,6 +126,30 @@ impl Part {
             Form::Safetensors => self.header(),
         };
         contents.map_err(|error| error.in_file(&self.name))
+    }
+
+    /// Reads it from its beginning to its end.
+    ///
+    /// # Errors
+    /// What reading fails with, or `take`.
+    pub fn read(&self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut file = self.file.borrow_mut();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        file.seek(SeekFrom::Start(0)).map_err(|e| unreadable(&self.path, &e))?;
+        loop {
+            let read = file.read(&mut chunk).map_err(|e| unreadable(&self.path, &e))?;
+            if read == 0 {
+                return Ok(());
+            }
+            take(&chunk[..read])?;
+        }
+    }
+
+    /// The length of a safetensors file's header, as it says itself.
+    pub fn header_bytes(&self) -> u64 {
+        let mut first = [0; 8];
+        let len = complete(self.read_at(0, &mut first)).ok().and_then(|()| safetensors::header_bytes(first).ok());
+        len.map_or(0, |len| 8 + len as u64)
     }
 
     fn header(&self) -> Result<Header> {

@@ -6,13 +6,14 @@ mod corpus;
 mod documents;
 mod folder;
 mod hub;
+mod inspect;
 mod print;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine::{Unhurried, complete};
@@ -53,6 +54,19 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     let text = match &arguments.command {
         Command::Corpus(o) => corpus_text(&corpus::corpus(&session()?, o, arguments.model.no_bos)?, arguments),
         Command::Merge(o) => corpus_text(&corpus::merge(o)?, arguments),
+        Command::Inspect { of } => inspection(of.as_deref(), arguments)?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "peartree", &mut script);
+            return written(&script);
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command())
+                .render(&mut page)
+                .map_err(|e| unwritable(Path::new("-"), &e))?;
+            return written(&page);
+        }
         command => {
             let request = arguments.request()?;
             let answer = ask(&session()?, command, &request)?;
@@ -63,6 +77,26 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     // a reader that has gone away (`| head`) is no failure
     let _ = writeln!(std::io::stdout(), "{}", plain(&text, form));
     Ok(())
+}
+
+/// Prints what is our own, as it is.
+fn written(bytes: &[u8]) -> Result<()> {
+    // a reader that has gone away is no failure
+    let _ = std::io::stdout().write_all(bytes);
+    Ok(())
+}
+
+fn inspection(of: Option<&Path>, arguments: &Arguments) -> Result<String> {
+    let model = of.or(arguments.model.model.as_deref()).ok_or_else(|| Error::BadOption {
+        option: "inspect",
+        problem: "needs a model: its folder, or a hub's id.".into(),
+    })?;
+    let seen = match hub::source(model, arguments.model.dtype.into()) {
+        Some(source) => inspect::inspect(&hub::folder(&source)?)?,
+        None => inspect::inspect(model)?,
+    };
+    // numbers and strings can always be written
+    Ok(if arguments.model.json { serde_json::to_string(&seen).unwrap_or_default() } else { seen.text() })
 }
 
 fn corpus_text(answer: &CorpusAnswer, arguments: &Arguments) -> String {

@@ -128,6 +128,16 @@ impl Tokenizer {
         added || self.inner.id_to_token(id).filter(|token| token.len() > 2).is_some_and(is_written_so)
     }
 
+    /// What the file calls its kind.
+    pub fn kind(&self) -> &'static str {
+        match self.inner.get_model() {
+            ModelWrapper::BPE(_) => "BPE",
+            ModelWrapper::WordPiece(_) => "WordPiece",
+            ModelWrapper::WordLevel(_) => "WordLevel",
+            ModelWrapper::Unigram(_) => "Unigram",
+        }
+    }
+
     /// How many tokens it has.
     pub fn n_tokens(&self) -> usize {
         self.inner.get_vocab_size(true)
@@ -188,6 +198,10 @@ impl Vocabulary {
     /// Id of the token put before every prompt.
     pub fn bos(&self) -> Option<u32> {
         self.bos
+    }
+
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
     }
 
     pub fn has_tokenizer(&self) -> bool {

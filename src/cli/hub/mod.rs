@@ -10,7 +10,7 @@ mod root;
 mod storage;
 mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::folder::is_file_of_a_model;
 use crate::engine::{Unhurried, complete};
@@ -49,16 +49,7 @@ pub fn source(model: &Path, dtype: WeightDtype) -> Option<Source> {
 /// # Errors
 /// [`StoreError`]; what is wrong with the model.
 pub fn load(source: &Source) -> Result<Session> {
-    let site = Site::of(&source.place)?.ok_or_else(|| Error::Unsupported("This is no model of a hub's.".into()))?;
-    let root = root::find()?;
-    let terms = terms();
-    let store = Store {
-        wire: Http::new(terms.stall),
-        storage: Folders::at(root.join("models")),
-        device: Machine::new(root.join("locks")),
-        terms,
-    };
-    let bar = Bar::new();
+    let (site, store, bar) = (site(source)?, store()?, Bar::new());
     let on_progress = |progress| bar.show(progress);
     let watch = Watch { control: &Unhurried, on_progress: &on_progress };
     complete(async {
@@ -66,6 +57,28 @@ pub fn load(source: &Source) -> Result<Session> {
         let model = store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
         Ok(Session::new(source.name.clone(), model).from_origin(Some(held.manifest.origin())))
     })
+}
+
+/// The folder in which a model is kept, downloaded first if it isn't yet.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn folder(source: &Source) -> Result<PathBuf> {
+    let (site, store, bar) = (site(source)?, store()?, Bar::new());
+    let on_progress = |progress| bar.show(progress);
+    let watch = Watch { control: &Unhurried, on_progress: &on_progress };
+    let key = complete(async { Ok(store.fetch(source, &site, &watch).await?.key) })?;
+    Ok(root::find()?.join("models").join(key))
+}
+
+fn site(source: &Source) -> Result<Site> {
+    Site::of(&source.place)?.ok_or_else(|| Error::Unsupported("This is no model of a hub's.".into()))
+}
+
+fn store() -> Result<Store<Http, Folders, Machine>> {
+    let (root, terms) = (root::find()?, terms());
+    let (storage, device) = (Folders::at(root.join("models")), Machine::new(root.join("locks")));
+    Ok(Store { wire: Http::new(terms.stall), storage, device, terms })
 }
 
 fn terms() -> Terms {
