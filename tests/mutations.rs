@@ -8,9 +8,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::parts::{pickled, zip, zipped};
 use common::{CONFIG, TOKENIZER, WEIGHTS};
+use peartree::engine::complete;
 use peartree::error::{Error, Result};
-use peartree::model::{Model, Tokenizer, WeightDtype};
+use peartree::model::layout::{LAYOUTS, parts};
+use peartree::model::pytorch::{self, Bytes};
+use peartree::model::{Config, Model, ModelLoader, Tokenizer, WeightDtype};
 use serde_json::{Value, json};
 
 /// Counts what is held.
@@ -435,5 +439,85 @@ fn mutated_headers_end_in_an_error_or_work() {
     let many = format!("{}0", "0,".repeat(1 << 22));
     for header in [entry("U8", &u64::MAX.to_string(), u64::MAX), entry("F32", &many, 0)] {
         assert!(try_model(CONFIG, &file(header.as_bytes()), WeightDtype::F32).is_err());
+    }
+}
+
+struct InMemory<'a>(&'a [u8]);
+
+impl Bytes for InMemory<'_> {
+    async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let bytes = at.checked_add(into.len()).and_then(|end| self.0.get(at..end));
+        into.copy_from_slice(bytes.ok_or_else(|| Error::Weights("is cut short.".into()))?);
+        Ok(())
+    }
+}
+
+fn try_pickle(file: &[u8]) {
+    let load = || -> Result<()> {
+        let contents = complete(pytorch::contents(&InMemory(file), file.len() as u64))?;
+        let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F32)?;
+        loader.begin("pytorch_model.bin", file.len() as u64, Some(contents), false)?;
+        loader.push(file)?;
+        loader.finish().map(drop)
+    };
+    let (result, held) = measured(load);
+    let is_typed = matches!(result, Ok(()) | Err(Error::Weights(_) | Error::WeightsIn { .. }));
+    assert!(is_typed, "{result:?}");
+    is_bounded(file.len(), held, "a file of PyTorch's");
+}
+
+#[test]
+fn mutated_pickles_end_in_an_error_or_work() {
+    let mut chance = Chance(4);
+    let (pickle, storages) = pickled();
+    let data: Vec<_> = storages.into_iter().map(|(key, bytes)| (format!("archive/data/{key}"), bytes)).collect();
+    let file = |pickle: Vec<u8>| {
+        zip(&[("archive/data.pkl".to_owned(), pickle)].into_iter().chain(data.iter().cloned()).collect::<Vec<_>>())
+    };
+    let whole = zipped();
+    for _ in 0..times(60) {
+        try_pickle(&file(chance.damage(&pickle)));
+        try_pickle(&chance.damage(&whole));
+        // in the table of contents, at the zip's end
+        let mut table = whole.clone();
+        let at = table.len() - 1 - chance.below(4000);
+        table[at] = chance.below(256) as u8;
+        try_pickle(&table);
+        // the pickle's instructions alone, in any order
+        let ops = b"\x80\x02}(XKMJ)]t\x85\x86\x87dsuaecRbQqrhj0125N\x88\x8a\x93\x94.";
+        let wild = (0..chance.below(400)).map(|_| ops[chance.below(ops.len())]).collect();
+        try_pickle(&file(wild));
+    }
+}
+
+/// Values without end, in each other, in themselves, and copied from each other.
+#[test]
+fn pickles_that_do_harm_take_no_memory() {
+    let wrapped = |pickle: Vec<u8>| zip(&[("archive/data.pkl".to_owned(), pickle)]);
+    let deep = [b"\x80\x02)".to_vec(), vec![0x85; 4 << 20], b".".to_vec()].concat();
+    let many = [b"\x80\x02".to_vec(), vec![b'}'; 4 << 20], b".".to_vec()].concat();
+    let again = [b"\x80\x02]q\0".to_vec(), b"h\0a".repeat(1 << 20), b".".to_vec()].concat();
+    let text = [&b"\x80\x02X\0\0\x10\0"[..], &[b'a'; 1 << 20], b"q\0", &b"h\0h\0\x93".repeat(50_000), b"."].concat();
+    for pickle in [deep, many, again, text] {
+        try_pickle(&wrapped(pickle));
+    }
+}
+
+#[test]
+fn mutated_indexes_end_in_an_error_or_work() {
+    let config = Config::from_json(CONFIG).unwrap();
+    let end = 8 + u64::from_le_bytes(*WEIGHTS.first_chunk().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&WEIGHTS[8..end]).unwrap();
+    let map: serde_json::Map<_, _> =
+        header.as_object().unwrap().keys().map(|name| (name.clone(), json!("a.bin"))).collect();
+    let index = json!({"metadata": {"total_size": 1}, "weight_map": map});
+    let mut chance = Chance(5);
+    for _ in 0..times(300) {
+        for text in [chance.change(&index).to_string().into_bytes(), chance.damage(index.to_string().as_bytes())] {
+            let (result, held) = measured(|| parts(&LAYOUTS[1], &text, &config));
+            assert!(matches!(result, Ok(_) | Err(Error::WeightsIn { .. })), "{result:?}");
+            is_bounded(text.len(), held, "an index");
+        }
     }
 }

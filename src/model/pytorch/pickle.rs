@@ -9,8 +9,8 @@ use super::super::safetensors::Dtype;
 /// A place in the list of values.
 type At = usize;
 
-/// Some sixty thousand for GPT-2 XL: a file that makes more is none.
-const MOST_VALUES: usize = 1 << 20;
+/// Some fifteen thousand for GPT-2 XL; with an optimizer's state some more. A file that makes more is none.
+const MOST_VALUES: usize = 1 << 18;
 /// What is copied out of the list is short: the key of a storage, the sides of a tensor.
 const LONGEST_KEY: usize = 256;
 const MOST_SIDES: usize = 64;
