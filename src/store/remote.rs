@@ -43,11 +43,14 @@ pub async fn introduce<W: Wire, D: Device, C: Control>(line: &Line<'_, W, D, C>,
             small.merges = if_there(get("merges.txt").await)?;
         }
     }
-    // which token begins a text: without a tokenizer, nobody writes one
-    if small.tokenizer.is_some() || small.vocab.is_some() {
-        small.tokenizer_config = if_any(get("tokenizer_config.json").await)?;
-        small.special_tokens_map = if_any(get("special_tokens_map.json").await)?;
-        small.generation_config = if_any(get("generation_config.json").await)?;
+    // which token begins a text; only what the hub lists is asked for, since browsers report what isn't there
+    let listed = listing(line, site, commit.as_deref()).await?;
+    for name in ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"] {
+        if listed.iter().any(|other| other == name)
+            && let Some(place) = small.place(name)
+        {
+            *place = if_there(get(name).await)?;
+        }
     }
     Ok(Introduction { small, config, commit })
 }
@@ -59,17 +62,20 @@ fn if_there(read: Result<(Head, Vec<u8>)>) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The same of a file that most models do without: some servers answer something else than that it isn't there.
-fn if_any(read: Result<(Head, Vec<u8>)>) -> Result<Option<Vec<u8>>> {
-    match read {
-        Err(Error::Store(
-            StoreError::NeedsToken { .. }
-            | StoreError::TokenRefused { .. }
-            | StoreError::BadAnswer { .. }
-            | StoreError::PageInstead { .. },
-        )) => Ok(None),
-        read => if_there(read),
-    }
+/// The files that the hub lists; none where it says nothing.
+async fn listing<W: Wire, D: Device, C: Control>(
+    line: &Line<'_, W, D, C>,
+    site: &Site,
+    commit: Option<&str>,
+) -> Result<Vec<String>> {
+    let Some(url) = site.metadata_url(commit) else { return Ok(vec![]) };
+    let ask = Ask { url: &url, range: None, token: site.token(), is_kept: true };
+    let metadata: Option<Metadata> = match line.whole("the model's metadata", &ask).await {
+        Err(Error::Cancelled) => return Err(Error::Cancelled),
+        Err(_) => None,
+        Ok((_, json)) => serde_json::from_slice(&json).ok(),
+    };
+    Ok(metadata.map_or(vec![], |metadata| metadata.siblings.into_iter().map(|file| file.rfilename).collect()))
 }
 
 /// The hub's answer about a revision.

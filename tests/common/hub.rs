@@ -169,12 +169,11 @@ impl Hub {
     fn metadata(&self) -> Vec<u8> {
         let files = self.files.borrow();
         let name = if files.contains_key(WEIGHTS) { WEIGHTS } else { PICKLE };
-        let size = files[name].len();
+        let size = files.get(name).map_or(0, Vec::len);
         let sha256 = self.sha256.borrow();
-        format!(
-            r#"{{"siblings":[{{"rfilename":"{name}","size":{size},"lfs":{{"sha256":"{sha256}","size":{size}}}}}]}}"#
-        )
-        .into_bytes()
+        let others: String = files.keys().map(|name| format!(r#"{{"rfilename":"{name}"}},"#)).collect();
+        let weights = format!(r#"{{"rfilename":"{name}","size":{size},"lfs":{{"sha256":"{sha256}","size":{size}}}}}"#);
+        format!(r#"{{"siblings":[{weights},{}]}}"#, others.trim_end_matches(',')).into_bytes()
     }
 }
 
