@@ -37,16 +37,18 @@ pub async fn introduce<W: Wire, D: Device, C: Control>(line: &Line<'_, W, D, C>,
         line.whole(name, &Ask { url: &url, range: None, token, is_kept: true }).await
     };
     small.tokenizer = if_there(get("tokenizer.json").await)?;
-    if small.tokenizer.is_none() {
+    // only what the hub lists is asked for, if it lists anything: browsers report what isn't there
+    let listed = listing(line, site, commit.as_deref()).await?;
+    let is_listed = |name: &str| listed.iter().any(|other| other == name);
+    if small.tokenizer.is_none() && (listed.is_empty() || is_listed("vocab.json")) {
         small.vocab = if_there(get("vocab.json").await)?;
         if small.vocab.is_some() {
             small.merges = if_there(get("merges.txt").await)?;
         }
     }
-    // which token begins a text; only what the hub lists is asked for, since browsers report what isn't there
-    let listed = listing(line, site, commit.as_deref()).await?;
+    // which token begins a text
     for name in ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"] {
-        if listed.iter().any(|other| other == name)
+        if is_listed(name)
             && let Some(place) = small.place(name)
         {
             *place = if_there(get(name).await)?;
