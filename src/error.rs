@@ -48,12 +48,19 @@ pub enum Error {
     Tokenizer(String),
     #[error("model.safetensors {0}")]
     Weights(String),
+    /// Of a file by another name.
+    #[error("{file} {problem}")]
+    WeightsIn { file: String, problem: String },
+    #[error("There are no weights that can be read. {0}")]
+    NoWeights(String),
     #[error(
         "The model can't be held in f16: {value} at element {at} of {name} is beyond 65504, the largest f16. Load it in f32."
     )]
     BeyondF16 { value: f32, at: usize, name: String },
     #[error("The table {0}")]
     Table(String),
+    #[error("{path} is a file of a model. Give the folder that holds it: --model {folder}")]
+    NotAFolder { path: String, folder: String },
     #[error("There is no {what} at that place. Check the address or the folder.")]
     NotThere { what: String },
     #[error("{what} could not be read: {why}")]
@@ -95,6 +102,16 @@ impl Error {
         plain(&self.to_string(), Form::Line).into_owned()
     }
 
+    /// What is wrong with weights, by the name of their file.
+    pub fn in_file(self, name: &str) -> Error {
+        match self {
+            Error::Weights(problem) if name != "model.safetensors" => {
+                Error::WeightsIn { file: name.to_owned(), problem }
+            }
+            other => other,
+        }
+    }
+
     /// A stable, lower-case name of the kind of failure.
     pub fn code(&self) -> &str {
         match self {
@@ -112,9 +129,11 @@ impl Error {
             Error::BadOption { .. } => "bad_option",
             Error::Config(_) => "bad_config",
             Error::Tokenizer(_) => "bad_tokenizer",
-            Error::Weights(_) => "bad_weights",
+            Error::Weights(_) | Error::WeightsIn { .. } => "bad_weights",
+            Error::NoWeights(_) => "no_weights",
             Error::BeyondF16 { .. } => "beyond_f16",
             Error::Table(_) => "bad_table",
+            Error::NotAFolder { .. } => "not_a_folder",
             Error::NotThere { .. } => "not_there",
             Error::Read { .. } => "read_failed",
             Error::Unsupported(_) => "unsupported",

@@ -86,3 +86,96 @@ fn a_tokenizer_that_does_harm_is_refused_and_ends_nothing() {
         assert!(line.contains("tokenizer.json can't be used"), "{line}");
     }
 }
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn inspect_says_what_a_model_is_and_why_it_would_be_refused() {
+    let folder = model("inspect", TOKENIZER, WEIGHTS);
+    let seen = json(&run(&folder, &["inspect", "--json"]));
+    assert_eq!((&seen["config"]["n_layer"], &seen["config"]["vocab_size"]), (&json!(4), &json!(1257)));
+    assert_eq!(seen["variant"], json!({"activation_function": "gelu_new"}));
+    let weights = json!({"name": "model.safetensors", "bytes": WEIGHTS.len(), "dtype": "f32"});
+    assert!(seen["files"].as_array().unwrap().contains(&weights), "{seen}");
+    assert_eq!(seen["tokenizer"], json!({"kind": "BPE", "bos": 1256, "ids": 1257}));
+    assert_eq!((seen["hash"].as_str().unwrap().len(), &seen["refused"]), (64, &json!([])));
+    // a model that is refused is told of all the same, and why
+    std::fs::write(folder.join("model.safetensors"), &WEIGHTS[..100_000]).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), b"{}").unwrap();
+    let refused = json(&run(&folder, &["inspect", "--json"]))["refused"].to_string();
+    assert!(refused.contains("cut short") && refused.contains("tokenizer.json can't be used"), "{refused}");
+    std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+    std::fs::write(folder.join("adapter_model.safetensors"), b"").unwrap();
+    let refused = json(&run(&folder, &["inspect", "--json"]))["refused"].to_string();
+    assert!(refused.contains("an adapter"), "{refused}");
+    assert!(refusal(&run(&folder.join("none"), &["inspect"])).contains("no such folder"));
+}
+
+#[test]
+fn a_prompt_may_begin_with_a_hyphen() {
+    let model = model("hyphen", TOKENIZER, WEIGHTS);
+    for prompt in ["- one pear, two", "-5 degrees", "--json", "-"] {
+        let seen = json(&run(&model, &["predict", "--json", "--prompt", prompt]));
+        assert!(seen["ids"].as_array().unwrap().len() > 1, "{prompt}: {seen}");
+    }
+}
+
+#[test]
+fn a_file_in_a_folders_place_is_told_its_folder() {
+    let folder = model("file", TOKENIZER, WEIGHTS);
+    for file in ["model.safetensors", "config.json", "model.safetensors.index.json", "pytorch_model.bin"] {
+        let line = refusal(&run(&folder.join(file), &["predict", "--prompt", PROMPT]));
+        assert!(line.contains(&format!("Give the folder that holds it: --model {}", folder.display())), "{line}");
+    }
+    let line = refusal(&run(Path::new("org/model.safetensors"), &["predict", "--prompt", PROMPT]));
+    assert!(line.contains("--model org"), "{line}");
+}
+
+#[test]
+fn what_lies_in_a_folder_without_weights_is_named() {
+    let folder = model("none", TOKENIZER, WEIGHTS);
+    std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+    let line = |folder: &Path| refusal(&run(folder, &["predict", "--prompt", PROMPT]));
+    assert!(line(&folder).contains("wanted is model.safetensors or pytorch_model.bin"), "{}", line(&folder));
+    std::fs::write(folder.join("tf_model.h5"), b"").unwrap();
+    assert!(line(&folder).contains("tf_model.h5"));
+    std::fs::write(folder.join("model.safetensors"), b"version https://git-lfs.github.com/spec/v1\noid x\n").unwrap();
+    assert!(line(&folder).contains("git lfs pull"));
+    let index = json!({"weight_map": {"wte.weight": "../../etc/passwd"}}).to_string();
+    std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+    std::fs::write(folder.join("model.safetensors.index.json"), index).unwrap();
+    assert!(line(&folder).contains("which is none beside it"), "{}", line(&folder));
+}
+
+#[test]
+fn positions_of_one_prompt_alone_have_a_dash() {
+    let model = model("unequal", TOKENIZER, WEIGHTS);
+    let arguments = [
+        "patch",
+        "--clean",
+        "I picked an apple",
+        "--corrupted",
+        "I picked an elderberry today",
+        "--tokens",
+        " an",
+        " a",
+        "--site",
+        "mlp_out",
+    ];
+    let output = run(&model, &arguments);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && table.contains('–') && !table.contains("NaN"), "{table}");
+}
+
+#[test]
+fn shells_and_man_are_told_of_every_command() {
+    for (arguments, word) in
+        [(&["completions", "bash"][..], "congruence"), (&["completions", "zsh"], "inspect"), (&["man"], "inspect")]
+    {
+        let output = run(Path::new("none"), arguments);
+        assert!(output.status.success() && String::from_utf8(output.stdout).unwrap().contains(word), "{arguments:?}");
+    }
+}

@@ -166,7 +166,7 @@ fn without_it_the_article_changes_and_with_it_too() {
 #[test]
 fn its_tokenizer_gives_every_text_back() {
     let model = demo();
-    let tokenizer = Tokenizer::from_json(&read("tokenizer.json"), &model.config).unwrap();
+    let tokenizer = Tokenizer::from_json(&read("tokenizer.json")).unwrap();
     assert_eq!(tokenizer.end_of_text(), Some(model.config.vocab_size as u32 - 1));
     let every_byte: String = (0..=0x2ff).filter_map(char::from_u32).collect();
     let texts =

@@ -3,60 +3,15 @@
 mod common;
 
 use candle_core::{DType, Tensor};
-use common::{CONFIG, TOKENIZER, WEIGHTS, ask, model};
+use common::parts::{PROMPT, Parts, logits, parts};
+use common::{CONFIG, TOKENIZER, WEIGHTS, model};
 use half::{bf16, f16};
 use peartree::error::{Error, Result};
 use peartree::model::{Model, ModelLoader, WeightDtype};
-use peartree::protocol::{Answer, PredictOptions, Prompt, Request};
-use peartree::session::Session;
+use peartree::protocol::Prompt;
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
-
-const PROMPT: &str = "I climbed up the pear tree and picked a pear. I climbed up the apple tree and picked";
-
-/// A safetensors file taken apart: its header and its data.
-struct Parts {
-    header: Value,
-    data: Vec<u8>,
-}
-
-fn parts() -> Parts {
-    let end = 8 + u64::from_le_bytes(*WEIGHTS.first_chunk().unwrap()) as usize;
-    Parts { header: serde_json::from_slice(&WEIGHTS[8..end]).unwrap(), data: WEIGHTS[end..].to_vec() }
-}
-
-impl Parts {
-    fn file(&self) -> Vec<u8> {
-        let header = serde_json::to_vec(&self.header).unwrap();
-        let mut file = (header.len() as u64).to_le_bytes().to_vec();
-        file.extend_from_slice(&header);
-        file.extend_from_slice(&self.data);
-        file
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.header.as_object().unwrap().keys().filter(|name| *name != "__metadata__").cloned().collect()
-    }
-
-    fn range(&self, name: &str) -> std::ops::Range<usize> {
-        let at = |i: usize| self.header[name]["data_offsets"][i].as_u64().unwrap() as usize;
-        at(0)..at(1)
-    }
-
-    /// The same tensors under other names and in another type.
-    fn rewritten(&self, rename: impl Fn(&str) -> String, dtype: &str, narrow: impl Fn(f32) -> Vec<u8>) -> Parts {
-        let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
-        for name in self.names() {
-            let start = data.len();
-            let values = self.data[self.range(&name)].as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b));
-            data.extend(values.flat_map(&narrow));
-            let shape = &self.header[&name]["shape"];
-            header.insert(rename(&name), json!({"dtype": dtype, "shape": shape, "data_offsets": [start, data.len()]}));
-        }
-        Parts { header: header.into(), data }
-    }
-}
 
 fn load(file: &[u8]) -> Result<Model> {
     Model::from_bytes(CONFIG, Some(TOKENIZER), file, WeightDtype::F32)
@@ -69,17 +24,6 @@ fn refusal(file: &[u8]) -> String {
         Err(error @ Error::Weights(_)) => error.to_string(),
         Err(other) => panic!("refused for another reason: {other}"),
         Ok(_) => panic!("a damaged file was accepted"),
-    }
-}
-
-fn logits(model: Model) -> Vec<f32> {
-    let options = PredictOptions { prompt: Prompt::Text(PROMPT.into()), top: usize::MAX, no_bos: false };
-    match ask(&Session::new("test".into(), model), Request::Predict(options)).unwrap() {
-        Answer::Prediction(mut prediction) => {
-            prediction.top.sort_by_key(|candidate| candidate.id);
-            prediction.top.iter().map(|candidate| candidate.logit).collect()
-        }
-        other => panic!("{other:?}"),
     }
 }
 
@@ -281,7 +225,7 @@ fn a_tensor_under_both_of_its_names_is_refused() {
 fn parameters_in_an_unknown_type_are_refused() {
     let mut parts = parts();
     parts.header["ln_f.bias"]["dtype"] = json!("I32");
-    assert!(refusal(&parts.file()).contains("other than f32, f16 and bf16"));
+    assert!(refusal(&parts.file()).contains("stores ln_f.bias as I32"));
     parts.header["ln_f.bias"]["dtype"] = json!("Q4_0");
     assert!(refusal(&parts.file()).contains("Q4_0"));
 }
@@ -291,8 +235,18 @@ fn a_damaged_tokenizer_is_refused() {
     for file in [&b"{}"[..], b"", b"<html>", &TOKENIZER[..TOKENIZER.len() / 2]] {
         assert!(matches!(Model::from_bytes(CONFIG, Some(file), WEIGHTS, WeightDtype::F32), Err(Error::Tokenizer(_))));
     }
-    let small = String::from_utf8(CONFIG.to_vec()).unwrap().replace("1257", "1000").replace("1256", "0");
-    let message =
-        Model::from_bytes(small.as_bytes(), Some(TOKENIZER), WEIGHTS, WeightDtype::F32).err().unwrap().to_string();
-    assert!(message.contains("id 1256") && message.contains("999"), "{message}");
+}
+
+#[test]
+fn a_tokenizer_may_go_past_the_embedding() {
+    let mut tokenizer: Value = serde_json::from_slice(TOKENIZER).unwrap();
+    let mut pad = tokenizer["added_tokens"][0].clone();
+    (pad["id"], pad["content"]) = (json!(1257), json!("[PAD]"));
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(pad);
+    let tokenizer = tokenizer.to_string();
+    let model = Model::from_bytes(CONFIG, Some(tokenizer.as_bytes()), WEIGHTS, WeightDtype::F32).unwrap();
+    let prompt = |text: &str| model.vocabulary.prompt_ids(&Prompt::Text(text.into()), true);
+    assert!(prompt(PROMPT).is_ok());
+    let error = prompt("a [PAD]").unwrap_err();
+    assert!(error.code() == "unknown_id" && error.to_string().contains("1257"), "{error}");
 }

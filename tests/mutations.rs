@@ -8,9 +8,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::parts::{pickled, zip, zipped};
 use common::{CONFIG, TOKENIZER, WEIGHTS};
+use peartree::engine::complete;
 use peartree::error::{Error, Result};
-use peartree::model::{Config, Model, Tokenizer, WeightDtype};
+use peartree::model::layout::{LAYOUTS, parts};
+use peartree::model::pytorch::{self, Bytes};
+use peartree::model::{Config, Model, ModelLoader, Tokenizer, WeightDtype};
 use serde_json::{Value, json};
 
 /// Counts what is held.
@@ -144,12 +148,6 @@ impl Chance {
     }
 }
 
-fn config(vocab_size: usize) -> Config {
-    let json = json!({"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": 4, "n_positions": 64,
-        "vocab_size": vocab_size});
-    Config::from_json(json.to_string().as_bytes()).unwrap()
-}
-
 const TEXTS: [&str; 7] = [
     "",
     " ",
@@ -164,7 +162,7 @@ const TEXTS: [&str; 7] = [
 /// reading alone must have kept the crate from it.
 fn try_tokenizer(json: &[u8]) {
     let run = || -> Result<()> {
-        let tokenizer = Tokenizer::from_json(json, &config(1 << 20))?;
+        let tokenizer = Tokenizer::from_json(json)?;
         for text in TEXTS {
             without_panic(tokenizer.encode(text))?;
             without_panic(tokenizer.encode_long(text))?;
@@ -178,7 +176,7 @@ fn try_tokenizer(json: &[u8]) {
     };
     let (result, held) = measured(|| without_panic(run()));
     assert!(matches!(result, Ok(()) | Err(Error::Tokenizer(_))), "{result:?}");
-    is_bounded(json.len(), held, "a tokenizer");
+    is_bounded(json.len(), held, &String::from_utf8_lossy(&json[..json.len().min(3000)]));
 }
 
 #[track_caller]
@@ -246,7 +244,7 @@ fn tokenizers() -> Vec<Value> {
 #[test]
 fn every_kind_of_tokenizer_is_read() {
     for file in tokenizers() {
-        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes(), &config(100)).unwrap();
+        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
         let ids = tokenizer.encode(TEXTS[3]).unwrap();
         // the file's truncation and dropout are no part of a text's tokens
         assert!(ids.len() > 2 && (0..20).all(|_| tokenizer.encode(TEXTS[3]).unwrap() == ids), "{ids:?}");
@@ -300,7 +298,7 @@ fn tokenizers_that_do_harm_are_refused_or_harmless() {
     ];
     for (number, file) in refused.iter().enumerate() {
         let text = file.to_string();
-        assert!(matches!(Tokenizer::from_json(text.as_bytes(), &config(100)), Err(Error::Tokenizer(_))), "{number}");
+        assert!(matches!(Tokenizer::from_json(text.as_bytes()), Err(Error::Tokenizer(_))), "{number}");
         try_tokenizer(text.as_bytes());
     }
     for rule in [
@@ -321,8 +319,7 @@ fn tokenizers_that_do_harm_are_refused_or_harmless() {
             json!({"type": "Sequence", "decoders": rule["normalizers"].as_array().cloned().unwrap_or(vec![rule])});
         try_tokenizer(with(level, "/decoder", decoder).to_string().as_bytes());
     }
-    let grown =
-        Tokenizer::from_json(with(level, "/normalizer", many(40, doubling)).to_string().as_bytes(), &config(100));
+    let grown = Tokenizer::from_json(with(level, "/normalizer", many(40, doubling)).to_string().as_bytes());
     let error = grown.unwrap().encode("a cat").unwrap_err();
     assert!(error.to_string().contains("many times as long"), "{error}");
 }
@@ -338,7 +335,7 @@ fn a_precompiled_map_is_followed_as_sentencepiece_does() {
     let mut file = tokenizers()[4].clone();
     file["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": base64(&map)});
     file["pre_tokenizer"] = Value::Null;
-    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes(), &config(100)).unwrap();
+    let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
     assert_eq!(tokenizer.encode("a").unwrap(), [4]);
     try_tokenizer(file.to_string().as_bytes());
     let mut chance = Chance(7);
@@ -436,10 +433,91 @@ fn mutated_headers_end_in_an_error_or_work() {
         let _ = try_model(CONFIG, &chance.damage(WEIGHTS), WeightDtype::F32);
     }
     // one tensor of everything that can be said, and one of many sides
-    for header in [
-        json!({"x": {"dtype": "U8", "shape": [u64::MAX], "data_offsets": [0, u64::MAX]}}),
-        json!({"x": {"dtype": "F32", "shape": vec![0u8; 4 << 20], "data_offsets": [0, 0]}}),
-    ] {
-        assert!(try_model(CONFIG, &file(header.to_string().as_bytes()), WeightDtype::F32).is_err());
+    let entry = |dtype: &str, shape: &str, end: u64| {
+        format!(r#"{{"x": {{"dtype": "{dtype}", "shape": [{shape}], "data_offsets": [0, {end}]}}}}"#)
+    };
+    let many = format!("{}0", "0,".repeat(1 << 22));
+    for header in [entry("U8", &u64::MAX.to_string(), u64::MAX), entry("F32", &many, 0)] {
+        assert!(try_model(CONFIG, &file(header.as_bytes()), WeightDtype::F32).is_err());
+    }
+}
+
+struct InMemory<'a>(&'a [u8]);
+
+impl Bytes for InMemory<'_> {
+    async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let bytes = at.checked_add(into.len()).and_then(|end| self.0.get(at..end));
+        into.copy_from_slice(bytes.ok_or_else(|| Error::Weights("is cut short.".into()))?);
+        Ok(())
+    }
+}
+
+fn try_pickle(file: &[u8]) {
+    let load = || -> Result<()> {
+        let contents = complete(pytorch::contents(&InMemory(file), file.len() as u64))?;
+        let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F32)?;
+        loader.begin("pytorch_model.bin", file.len() as u64, Some(contents), false)?;
+        loader.push(file)?;
+        loader.finish().map(drop)
+    };
+    let (result, held) = measured(load);
+    let is_typed = matches!(result, Ok(()) | Err(Error::Weights(_) | Error::WeightsIn { .. }));
+    assert!(is_typed, "{result:?}");
+    is_bounded(file.len(), held, "a file of PyTorch's");
+}
+
+#[test]
+fn mutated_pickles_end_in_an_error_or_work() {
+    let mut chance = Chance(4);
+    let (pickle, storages) = pickled();
+    let data: Vec<_> = storages.into_iter().map(|(key, bytes)| (format!("archive/data/{key}"), bytes)).collect();
+    let file = |pickle: Vec<u8>| {
+        zip(&[("archive/data.pkl".to_owned(), pickle)].into_iter().chain(data.iter().cloned()).collect::<Vec<_>>())
+    };
+    let whole = zipped();
+    for _ in 0..times(60) {
+        try_pickle(&file(chance.damage(&pickle)));
+        try_pickle(&chance.damage(&whole));
+        // in the table of contents, at the zip's end
+        let mut table = whole.clone();
+        let at = table.len() - 1 - chance.below(4000);
+        table[at] = chance.below(256) as u8;
+        try_pickle(&table);
+        // the pickle's instructions alone, in any order
+        let ops = b"\x80\x02}(XKMJ)]t\x85\x86\x87dsuaecRbQqrhj0125N\x88\x8a\x93\x94.";
+        let wild = (0..chance.below(400)).map(|_| ops[chance.below(ops.len())]).collect();
+        try_pickle(&file(wild));
+    }
+}
+
+/// Values without end, in each other, in themselves, and copied from each other.
+#[test]
+fn pickles_that_do_harm_take_no_memory() {
+    let wrapped = |pickle: Vec<u8>| zip(&[("archive/data.pkl".to_owned(), pickle)]);
+    let deep = [b"\x80\x02)".to_vec(), vec![0x85; 4 << 20], b".".to_vec()].concat();
+    let many = [b"\x80\x02".to_vec(), vec![b'}'; 4 << 20], b".".to_vec()].concat();
+    let again = [b"\x80\x02]q\0".to_vec(), b"h\0a".repeat(1 << 20), b".".to_vec()].concat();
+    let text = [&b"\x80\x02X\0\0\x10\0"[..], &[b'a'; 1 << 20], b"q\0", &b"h\0h\0\x93".repeat(50_000), b"."].concat();
+    for pickle in [deep, many, again, text] {
+        try_pickle(&wrapped(pickle));
+    }
+}
+
+#[test]
+fn mutated_indexes_end_in_an_error_or_work() {
+    let config = Config::from_json(CONFIG).unwrap();
+    let end = 8 + u64::from_le_bytes(*WEIGHTS.first_chunk().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&WEIGHTS[8..end]).unwrap();
+    let map: serde_json::Map<_, _> =
+        header.as_object().unwrap().keys().map(|name| (name.clone(), json!("a.bin"))).collect();
+    let index = json!({"metadata": {"total_size": 1}, "weight_map": map});
+    let mut chance = Chance(5);
+    for _ in 0..times(300) {
+        for text in [chance.change(&index).to_string().into_bytes(), chance.damage(index.to_string().as_bytes())] {
+            let (result, held) = measured(|| parts(&LAYOUTS[1], &text, &config));
+            assert!(matches!(result, Ok(_) | Err(Error::WeightsIn { .. })), "{result:?}");
+            is_bounded(text.len(), held, "an index");
+        }
     }
 }

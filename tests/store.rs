@@ -9,8 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::parts::zipped;
 use common::{CONFIG, TOKENIZER, WEIGHTS, ask};
-use hub::{COMMIT, Clockwork, Fault, Hub};
+use hub::{COMMIT, Clockwork, Fault, Hub, PICKLE, WEIGHTS as WEIGHTS_NAME};
 use peartree::engine::{Control, Unhurried};
 use peartree::error::{Error, Result, StoreError};
 use peartree::protocol::{Answer, HubPlace, Place, PredictOptions, Progress, Prompt, Request, Room, Source, Stage};
@@ -108,7 +109,7 @@ fn loads_from_a_hub_and_then_without_one() {
     let asked = hub.asked.take();
     assert!(asked[0].ends_with("/org/model-p/resolve/main/config.json"));
     assert!(asked[1..].iter().all(|url| url.contains(COMMIT)), "{asked:?}");
-    assert!(asked.len() <= 4 + WEIGHTS.len().div_ceil(terms().piece_bytes as usize) + 2, "{asked:?}");
+    assert!(asked.len() <= 7 + WEIGHTS.len().div_ceil(terms().piece_bytes as usize) + 2, "{asked:?}");
 
     let second = bench(&hub, memory, &clock);
     assert_right(&second.load().unwrap());
@@ -532,4 +533,76 @@ fn a_token_goes_to_the_hub_and_is_kept_nowhere() {
     clock.run(memory.delete(&key)).unwrap();
     let refused = clock.run(bench.try_load(&source, &Unhurried)).err().unwrap();
     assert!(matches!(refused, Error::Store(StoreError::TokenRefused { .. })), "{refused}");
+}
+
+/// The hub's model as PyTorch writes it, with the tokenizer's older files and a word of what begins a text.
+fn older_hub() -> (Hub, Vec<u8>) {
+    let file = zipped();
+    let hash = hex(&Sha256::digest(&file));
+    let hub = Hub::new(CONFIG, None, &file, hash);
+    let tokenizer: serde_json::Value = serde_json::from_slice(TOKENIZER).unwrap();
+    let line = |merge: &serde_json::Value| match merge {
+        serde_json::Value::Array(pair) => format!("{} {}\n", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()),
+        other => format!("{}\n", other.as_str().unwrap()),
+    };
+    let merges: String = tokenizer["model"]["merges"].as_array().unwrap().iter().map(line).collect();
+    let mut vocab = tokenizer["model"]["vocab"].clone();
+    vocab["<|endoftext|>"] = serde_json::json!(1256);
+    let mut files = hub.files.borrow_mut();
+    files.remove(WEIGHTS_NAME);
+    files.insert(PICKLE, file.clone());
+    files.insert("vocab.json", vocab.to_string().into_bytes());
+    files.insert("merges.txt", merges.into_bytes());
+    files.insert("tokenizer_config.json", "{\"bos_token\": \"Ġapple\"}".as_bytes().to_vec());
+    drop(files);
+    (hub, file)
+}
+
+#[test]
+fn a_hub_with_older_files_is_loaded_kept_checked_and_described() {
+    let ((hub, file), memory, clock) = (older_hub(), Memory::default(), Clockwork::default());
+    let first = bench(&hub, memory.clone(), &clock);
+    let site = Site::of(&source(None, None).place).unwrap().unwrap();
+    let watch = Watch { control: &Unhurried, on_progress: &|_| () };
+    let before = clock.run(first.store.describe(&source(None, None), &site, &watch)).unwrap();
+    assert_eq!((before.has_tokenizer, before.file_dtype.as_str(), before.kept), (true, "f32", false));
+    assert!(hub.sent_bytes() < file.len() as u64 / 4, "only the table of contents was fetched");
+    hub.sent.borrow_mut().fill(0);
+
+    let session = first.load().unwrap();
+    assert_eq!(logits(&session), logits(&common::session()));
+    assert_eq!(session.info().bos.unwrap().token, " apple");
+    assert!(hub.sent.borrow().iter().all(|&times| times == 1), "every byte came once");
+    let origin = session.info().origin.unwrap();
+    assert_eq!((origin.sha256, origin.attested), (hex(&Sha256::digest(&file)), true));
+
+    hub.asked.take();
+    let second = bench(&hub, memory, &clock);
+    assert_eq!(logits(&second.load().unwrap()), logits(&session));
+    let key = second.kept().models[0].key.clone();
+    clock.run(second.store.verify(&key, &watch)).unwrap();
+    assert!(hub.asked.borrow().is_empty(), "what is kept asks nobody");
+}
+
+#[test]
+fn a_broken_download_of_an_older_file_goes_on() {
+    let ((hub, file), memory, clock) = (older_hub(), Memory::default(), Clockwork::default());
+    // past the table of contents, and some of the numbers
+    hub.fail(std::iter::repeat_n(Fault::Break(u64::MAX), 8));
+    hub.fail([Fault::Break(9000), Fault::End(20_000), Fault::Busy(503, None)]);
+    hub.fail(std::iter::repeat_n(Fault::Trouble(Trouble::Unreachable), 40));
+    assert!(bench(&hub, memory.clone(), &clock).load().is_err());
+    hub.faults.borrow_mut().clear();
+    let before = hub.sent_bytes();
+    let session = bench(&hub, memory, &clock).load().unwrap();
+    assert_eq!(logits(&session), logits(&common::session()));
+    assert!(before > 200_000 && hub.sent_bytes() < file.len() as u64 + 20_000, "{before}, {}", hub.sent_bytes());
+}
+
+#[test]
+fn a_hub_without_weights_says_which_are_missing() {
+    let hub = hub();
+    hub.files.borrow_mut().remove(WEIGHTS_NAME);
+    let error = bench(&hub, Memory::default(), &Clockwork::default()).failure();
+    assert!(matches!(&error, StoreError::NotThere { what, .. } if what == WEIGHTS_NAME), "{error}");
 }

@@ -245,7 +245,7 @@ export interface Description {
   config: ModelInfo["config"];
   parameters: number;
   has_tokenizer: boolean;
-  file_dtype: "f32" | "f16" | "bf16";
+  file_dtype: "f32" | "f16" | "bf16" | "f64";
   repo: string | null;
   commit: string | null;
   bytes: number;
@@ -266,7 +266,7 @@ export interface KeptModel {
   repo: string | null;
   revision: string | null;
   commit: string | null;
-  file_dtype: "f32" | "f16" | "bf16" | null;
+  file_dtype: "f32" | "f16" | "bf16" | "f64" | null;
   bytes: number | null;
   bytes_here: number;
   /** False for a download broken off, which loading it again goes on with. */

@@ -138,7 +138,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     println!("learning a vocabulary of {} tokens", options.vocabulary);
     let tokenizer_json = bpe::train(options.vocabulary, TOKENIZER_SEED)?;
-    let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes(), &config)?;
+    let tokenizer = Tokenizer::from_json(tokenizer_json.as_bytes())?;
     let recipe = train::Recipe {
         steps: options.steps,
         seed: options.seed,

@@ -26,7 +26,7 @@ pub struct Arguments {
 
 #[derive(Args)]
 pub struct ModelArguments {
-    /// Folder with config.json, tokenizer.json and model.safetensors, or a hub's id (gpt2, org/name, org/name@revision),
+    /// Folder with config.json, a tokenizer and weights (model.safetensors or pytorch_model.bin), or a hub's id (gpt2, org/name, org/name@revision),
     /// downloaded once and kept [default: the demo model]
     #[arg(long, global = true, value_name = "DIR|ID")]
     pub model: Option<PathBuf>,
@@ -147,6 +147,19 @@ pub enum Command {
     Tables(TablesArguments),
     /// How fast the model runs here
     Bench,
+    /// What a model is, without computing: shape, files, hash, tokenizer, and why it would be refused
+    Inspect {
+        /// Its folder, or a hub's id, which is downloaded first
+        #[arg(value_name = "DIR|ID")]
+        of: Option<PathBuf>,
+    },
+    /// A script that completes peartree's commands and options in a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// The manual's page, as man reads it
+    Man,
     /// The prediction before and after edits of the model
     Edit {
         #[command(flatten)]
@@ -164,7 +177,7 @@ pub enum Command {
 #[derive(Args)]
 pub struct TokenArguments {
     /// Two tokens, as text (" an") or as #281; the figure is the first's logit less the second's
-    #[arg(long, num_args = 2, value_names = ["T1", "T2"], required = true)]
+    #[arg(long, num_args = 2, value_names = ["T1", "T2"], required = true, allow_hyphen_values = true)]
     tokens: Vec<String>,
 }
 
@@ -181,7 +194,7 @@ pub struct EditArguments {
     #[arg(long, value_name = "EDIT", num_args = 1..)]
     set: Vec<String>,
     /// The prompt that =clean takes its values from
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     clean: Option<String>,
     /// Its token ids in place of text
     #[arg(long, value_name = "ID,ID,…", conflicts_with = "clean")]
@@ -210,13 +223,13 @@ impl EditArguments {
 #[derive(Args)]
 pub struct PromptPair {
     /// The prompt whose activations are put in
-    #[arg(long, required_unless_present = "clean_ids")]
+    #[arg(long, required_unless_present = "clean_ids", allow_hyphen_values = true)]
     clean: Option<String>,
     /// Its token ids in place of text
     #[arg(long, value_name = "ID,ID,…", conflicts_with = "clean")]
     clean_ids: Option<String>,
     /// The prompt that is run
-    #[arg(long, required_unless_present = "corrupted_ids")]
+    #[arg(long, required_unless_present = "corrupted_ids", allow_hyphen_values = true)]
     corrupted: Option<String>,
     /// Its token ids in place of text
     #[arg(long, value_name = "ID,ID,…", conflicts_with = "corrupted")]
@@ -265,7 +278,7 @@ impl From<SiteName> for PatchSite {
 #[group(required = true, multiple = false)]
 pub struct PromptArguments {
     /// The prompt's text
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     prompt: Option<String>,
     /// Token ids in place of text, used as they are
     #[arg(long, value_name = "ID,ID,…")]
@@ -327,7 +340,11 @@ impl Arguments {
                 layer: layer.parse().map_or_else(|_| LayerArgument::Word(layer.clone()), LayerArgument::One),
                 no_bos,
             }),
-            Command::Corpus(_) | Command::Merge(_) => {
+            Command::Corpus(_)
+            | Command::Merge(_)
+            | Command::Inspect { .. }
+            | Command::Completions { .. }
+            | Command::Man => {
                 return Err(Error::Unsupported("This is no request to a session.".into()));
             }
             Command::Congruence(arguments) => arguments.request(),

@@ -4,29 +4,28 @@ mod arguments;
 mod congruence;
 mod corpus;
 mod documents;
+mod folder;
 mod hub;
+mod inspect;
 mod print;
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine::{Unhurried, complete};
 use crate::error::plain::{Form, plain};
 use crate::error::{Error, Result};
-use crate::model::{Model, ModelLoader, WeightDtype};
+use crate::model::Model;
 use crate::protocol::{Answer, Bytes, CorpusAnswer, Event, Request, TableTask};
 use crate::session::Session;
 use arguments::{Arguments, Command, ModelArguments};
 
 /// What a person can mend ends with this.
 const MENDABLE: u8 = 2;
-/// One read of the weights' file.
-const CHUNK_BYTES: usize = 4 << 20;
 
 /// The demo model's files, which the binary carries so that it runs anywhere by itself. (Not in the library: the
 /// example that trains the demo must build before there is one.)
@@ -55,6 +54,19 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     let text = match &arguments.command {
         Command::Corpus(o) => corpus_text(&corpus::corpus(&session()?, o, arguments.model.no_bos)?, arguments),
         Command::Merge(o) => corpus_text(&corpus::merge(o)?, arguments),
+        Command::Inspect { of } => inspection(of.as_deref(), arguments)?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "peartree", &mut script);
+            return written(&script);
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command())
+                .render(&mut page)
+                .map_err(|e| unwritable(Path::new("-"), &e))?;
+            return written(&page);
+        }
         command => {
             let request = arguments.request()?;
             let answer = ask(&session()?, command, &request)?;
@@ -65,6 +77,26 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     // a reader that has gone away (`| head`) is no failure
     let _ = writeln!(std::io::stdout(), "{}", plain(&text, form));
     Ok(())
+}
+
+/// Prints what is our own, as it is.
+fn written(bytes: &[u8]) -> Result<()> {
+    // a reader that has gone away is no failure
+    let _ = std::io::stdout().write_all(bytes);
+    Ok(())
+}
+
+fn inspection(of: Option<&Path>, arguments: &Arguments) -> Result<String> {
+    let model = of.or(arguments.model.model.as_deref()).ok_or_else(|| Error::BadOption {
+        option: "inspect",
+        problem: "needs a model: its folder, or a hub's id.".into(),
+    })?;
+    let seen = match hub::source(model, arguments.model.dtype.into()) {
+        Some(source) => inspect::inspect(&hub::folder(&source)?)?,
+        None => inspect::inspect(model)?,
+    };
+    // numbers and strings can always be written
+    Ok(if arguments.model.json { serde_json::to_string(&seen).unwrap_or_default() } else { seen.text() })
 }
 
 fn corpus_text(answer: &CorpusAnswer, arguments: &Arguments) -> String {
@@ -111,32 +143,10 @@ fn load(arguments: &ModelArguments, demo: &Demo) -> Result<Session> {
         None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights, dtype)?,
         Some(model) => match hub::source(model, dtype) {
             Some(source) => return hub::load(&source),
-            None => load_folder(model, dtype)?,
+            None => folder::load(model, dtype)?,
         },
     };
     Ok(Session::new(arguments.name(), model))
-}
-
-fn load_folder(folder: &Path, dtype: WeightDtype) -> Result<Model> {
-    let config = read_file(&folder.join("config.json"))?;
-    let tokenizer_path = folder.join("tokenizer.json");
-    let tokenizer = if tokenizer_path.exists() { Some(read_file(&tokenizer_path)?) } else { None };
-    let path = folder.join("model.safetensors");
-    let mut file = File::open(&path).map_err(|e| unreadable(&path, &e))?;
-    let bytes = file.metadata().map_err(|e| unreadable(&path, &e))?.len();
-    let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", bytes);
-    let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), Some(bytes), dtype)?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let read = file.read(&mut chunk).map_err(|e| unreadable(&path, &e))?;
-        if read == 0 {
-            break;
-        }
-        loader.push(&chunk[..read])?;
-        bar.inc(read as u64);
-    }
-    bar.finish_and_clear();
-    loader.finish()
 }
 
 /// Moves the bar of a sweep.

@@ -64,7 +64,7 @@ fn attributions(attribution: &Attribution) -> String {
 fn patches(patch: &Patch) -> String {
     let Grid { columns, values, .. } = &patch.values;
     let row = |(layer, row): (usize, &[f32])| {
-        let cells: Vec<String> = row.iter().map(|value| format!("{:7.1}", 100.0 * value)).collect();
+        let cells: Vec<String> = row.iter().map(|value| cell(100.0 * value, 7, 1)).collect();
         format!("L{layer:<4}{}", cells.join(" "))
     };
     let head = format!(
@@ -77,23 +77,30 @@ fn patches(patch: &Patch) -> String {
         .join("\n")
 }
 
+/// A figure in a table; a dash where there is none, as where only one of two prompts has a position.
+fn cell(value: f32, width: usize, digits: usize) -> String {
+    if value.is_finite() { format!("{value:width$.digits$}") } else { format!("{:>width$}", "–") }
+}
+
 /// Neurons listed on a terminal.
 const LISTED: usize = 20;
 
 fn best_neurons(neurons: &Neurons) -> String {
     let values = &neurons.values.values.0;
     let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
+    // what has no figure comes last
+    let size = |at: usize| if values[at].is_nan() { -1.0 } else { values[at].abs() };
+    order.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
     let columns = neurons.values.columns.max(1);
     let row = |&at: &usize| {
         let place =
             if neurons.values.is_list { format!("N{at}") } else { format!("L{} N{}", at / columns, at % columns) };
         let share = |grid: &Grid| 100.0 * grid.values.0[at];
         format!(
-            "{place:12} {:8.2} % {:8.2} % {:8.2} %",
-            share(&neurons.values),
-            share(&neurons.estimate),
-            share(&neurons.direct_share)
+            "{place:12} {} % {} % {} %",
+            cell(share(&neurons.values), 8, 2),
+            cell(share(&neurons.estimate), 8, 2),
+            cell(share(&neurons.direct_share), 8, 2)
         )
     };
     let head = format!("{:12} {:>10} {:>10} {:>10}", "neuron", "recovers", "estimate", "directly");

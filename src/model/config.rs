@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::small::unmarked;
 use crate::error::{Error, Result};
 
 /// GPT-2's hyperparameters under their TransformerLens names.
@@ -50,7 +51,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] when it is not JSON, not a GPT-2, or asks for a variant whose arithmetic differs.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let hub: HubConfig = serde_json::from_slice(json)
+        let hub: HubConfig = serde_json::from_slice(unmarked(json))
             .map_err(|e| Error::Config(format!("can't be read ({e}). Get the model's config.json again.")))?;
         hub.refuse_variants()?;
         let n_ctx = hub
@@ -65,7 +66,8 @@ impl Config {
             n_ctx,
             vocab_size: hub.vocab_size,
             ln_eps: hub.layer_norm_epsilon.unwrap_or(1e-5),
-            bos_token_id: hub.bos_token_id,
+            // some give the one after the last, which begins nothing
+            bos_token_id: hub.bos_token_id.filter(|&id| (id as usize) < hub.vocab_size),
         };
         config.check()?;
         Ok(config)
@@ -99,12 +101,7 @@ impl Config {
         if !(self.ln_eps > 0.0 && self.ln_eps < 1.0) {
             return Err(Error::Config(format!("gives layer_norm_epsilon = {}, which is no epsilon.", self.ln_eps)));
         }
-        match self.bos_token_id {
-            Some(id) if id as usize >= self.vocab_size => {
-                Err(Error::Config(format!("gives bos_token_id = {id}, outside its vocabulary of {}.", self.vocab_size)))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -148,6 +145,12 @@ mod tests {
     }
 
     #[test]
+    fn a_beginning_outside_the_vocabulary_and_a_mark_in_front_are_passed_over() {
+        assert_eq!(with(":49", ":50").unwrap().bos_token_id, None);
+        assert_eq!(with("{", "\u{feff}{").unwrap(), with("", "").unwrap());
+    }
+
+    #[test]
     fn n_ctx_stands_in_for_n_positions() {
         assert_eq!(with("n_positions", "n_ctx").unwrap().n_ctx, 16);
     }
@@ -161,7 +164,6 @@ mod tests {
             ("\"n_layer\":2", "\"n_layer\":0"),
             ("\"n_layer\":2", "\"n_layer\":99999999999"),
             ("\"n_layer\":2", "\"n_layer\":-1"),
-            ("\"bos_token_id\":49", "\"bos_token_id\":50"),
             ("\"bos_token_id\":49", "\"tie_word_embeddings\":false"),
             ("\"bos_token_id\":49", "\"layer_norm_epsilon\":0"),
         ] {

@@ -51,7 +51,7 @@ impl Converter {
     /// # Errors
     /// [`Error::Weights`] for numbers that aren't finite, [`Error::BeyondF16`] for those too large for f16.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let size = self.info.dtype.size() as usize;
+        let size = self.info.dtype.size();
         if !self.rest.is_empty() {
             let (missing, after) = bytes.split_at((size - self.rest.len()).min(bytes.len()));
             self.rest.extend_from_slice(missing);
@@ -83,6 +83,7 @@ impl Converter {
         let bits = |value: f32| value.to_bits() & 0x7fff_ffff;
         let half_bits = |half: f16| u32::from(half.to_bits() & 0x7fff);
         let from_bf16 = |bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16);
+        let from_f64 = |bytes| f64::from_le_bytes(bytes) as f32;
         let refused = match (self.info.dtype, &mut self.values) {
             (Dtype::F32, Values::F32(to)) => extend(to, bytes, f32::from_le_bytes, bits, infinite, |x| x),
             (Dtype::F32, Values::F16(to)) => extend(to, bytes, f32::from_le_bytes, bits, TOO_LARGE.to_bits(), narrow),
@@ -90,7 +91,10 @@ impl Converter {
             (Dtype::F16, Values::F16(to)) => extend(to, bytes, f16::from_le_bytes, half_bits, 0x7c00, |x| x),
             (Dtype::Bf16, Values::F32(to)) => extend(to, bytes, from_bf16, bits, infinite, |x| x),
             (Dtype::Bf16, Values::F16(to)) => extend(to, bytes, from_bf16, bits, TOO_LARGE.to_bits(), narrow),
-            (Dtype::Other(_), _) => Ok(()), // never a parameter: the header's check refuses it
+            // to the nearest f32; those beyond it are infinite there
+            (Dtype::F64, Values::F32(to)) => extend(to, bytes, from_f64, bits, infinite, |x| x),
+            (Dtype::F64, Values::F16(to)) => extend(to, bytes, from_f64, bits, TOO_LARGE.to_bits(), narrow),
+            (Dtype::Other, _) => Ok(()), // never a parameter: the header's check refuses it
         };
         refused.map_err(|(at, value)| self.refusal(at, value))
     }

@@ -3,14 +3,16 @@
 //! The loader is pushed chunks and does no reading itself, so one loader serves a disk, a network stream and a file
 //! dropped onto the page.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use candle_core::Tensor;
 
 use super::convert::Converter;
+use super::crc::Crc;
 use super::safetensors::{Dtype, Header, TensorInfo, header_bytes};
+use super::small::SmallFiles;
 use super::weights::{WeightDtype, canonical, parameters};
-use super::{Config, Tokenizer, Vocabulary, Weights};
+use super::{Config, Vocabulary, Weights};
 use crate::error::{Error, Result};
 
 /// A model ready to run.
@@ -37,7 +39,7 @@ impl Model {
     }
 }
 
-/// Takes `model.safetensors` in pieces of any size.
+/// Takes a model's weights in pieces of any size: one file of them, or one after the other.
 pub struct ModelLoader {
     config: Config,
     vocabulary: Vocabulary,
@@ -45,6 +47,10 @@ pub struct ModelLoader {
     tensors: HashMap<String, Tensor>,
     /// Length of the whole file, if the source told.
     file_bytes: Option<u64>,
+    /// What the file is called, where it isn't `model.safetensors`.
+    name: Option<String>,
+    /// Whether other files hold the parameters that this one doesn't.
+    is_part: bool,
     dtype: WeightDtype,
 }
 
@@ -59,16 +65,24 @@ struct Reading {
     header: Header,
     /// How each of the model's parameters is held, by canonical name.
     parameters: HashMap<String, WeightDtype>,
+    /// Bytes of data that have come.
+    at: u64,
+    /// The first tensor that has not begun.
     next: usize,
-    /// Bytes of tensor `next` still to come.
-    left: u64,
-    /// What tensor `next` becomes; nothing while one is skipped.
-    converter: Option<Box<Converter>>,
+    /// Those that have: one, but for files in which several share their numbers.
+    open: Vec<Open>,
+}
+
+/// A tensor that is being read.
+struct Open {
+    index: usize,
+    converter: Converter,
+    crc: Option<Crc>,
 }
 
 impl ModelLoader {
-    /// From the two small files; `tokenizer_json` may be missing, then the model reads ids only. The weights' file may
-    /// hold any type that the hub's do; in memory they have type `dtype`.
+    /// From the two small files that most models have; `tokenizer_json` may be missing, then the model reads ids only.
+    /// The weights' file may hold any type that the hub's do; in memory they have type `dtype`.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Tokenizer`].
@@ -78,32 +92,74 @@ impl ModelLoader {
         file_bytes: Option<u64>,
         dtype: WeightDtype,
     ) -> Result<Self> {
-        let config = Config::from_json(config_json)?;
-        let tokenizer = tokenizer_json.map(|json| Tokenizer::from_json(json, &config)).transpose()?;
-        let vocabulary = Vocabulary::new(tokenizer, &config);
+        let tokenizer = tokenizer_json.map(<[u8]>::to_vec);
+        let small = SmallFiles { config: config_json.to_vec(), tokenizer, ..SmallFiles::default() };
+        Ok(ModelLoader { file_bytes, ..Self::from_files(&small, dtype)? })
+    }
+
+    /// From all small files that there are.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Tokenizer`].
+    pub fn from_files(small: &SmallFiles, dtype: WeightDtype) -> Result<Self> {
+        let config = Config::from_json(&small.config)?;
+        let vocabulary = small.vocabulary(&config)?;
         Ok(ModelLoader {
             config,
             vocabulary,
             stage: Stage::Head(Vec::new()),
             tensors: HashMap::new(),
-            file_bytes,
+            file_bytes: None,
+            name: None,
+            is_part: false,
             dtype,
         })
     }
 
-    /// Takes the next bytes of `model.safetensors`.
+    /// Begins a file: of safetensors, or, given its `contents`, of PyTorch's. Where it `is_part`, other files hold what
+    /// it lacks.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where the file before isn't whole, or this one is another model's.
+    pub fn begin(&mut self, name: &str, bytes: u64, contents: Option<Header>, is_part: bool) -> Result<()> {
+        if self.name.is_some() {
+            self.end()?;
+        }
+        (self.name, self.file_bytes, self.is_part) = (Some(name.to_owned()), Some(bytes), is_part);
+        self.stage = match contents {
+            None => Stage::Head(Vec::new()),
+            Some(header) => {
+                self.check_header(&header, header.data_bytes).map_err(|error| self.named(error))?;
+                Stage::Tensors(self.reading(header))
+            }
+        };
+        Ok(())
+    }
+
+    /// Says what [`ModelLoader::begin`] and [`ModelLoader::push`] would of a file, by its table of contents alone.
+    ///
+    /// # Errors
+    /// [`Error::Weights`].
+    pub fn check(&mut self, name: &str, bytes: u64, contents: &Header, whole_bytes: u64, is_part: bool) -> Result<()> {
+        (self.name, self.file_bytes, self.is_part) = (Some(name.to_owned()), Some(bytes), is_part);
+        self.check_header(contents, whole_bytes).map_err(|error| self.named(error))
+    }
+
+    /// Takes the file's next bytes.
     ///
     /// # Errors
     /// [`Error::Weights`] as soon as the file is seen to be damaged or another model's, [`Error::BeyondF16`] where f16
     /// can't hold it.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.take(bytes).map_err(|error| self.named(error))
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
         if let Stage::Head(head) = &mut self.stage {
             let Some(header) = take_header(head, &mut bytes)? else { return Ok(()) };
             let whole_bytes = head.len() as u64 + header.data_bytes;
             self.check_header(&header, whole_bytes)?;
-            let held = |(name, shape): (String, Vec<usize>)| (name, self.dtype.of_parameter(&shape));
-            let parameters = parameters(&self.config).map(held).collect();
-            self.stage = Stage::Tensors(Reading::new(header, parameters)?);
+            self.stage = Stage::Tensors(self.reading(header));
         }
         if let Stage::Tensors(reading) = &mut self.stage {
             reading.read(&mut bytes, &mut self.tensors)?;
@@ -114,47 +170,76 @@ impl ModelLoader {
         Ok(())
     }
 
-    /// The model, once the whole file was pushed.
+    fn reading(&self, header: Header) -> Reading {
+        let here: HashSet<&str> = header.tensors.iter().map(|info| canonical(&info.name)).collect();
+        let held = |(name, shape): (String, Vec<usize>)| {
+            here.contains(name.as_str()).then(|| (name, self.dtype.of_parameter(&shape)))
+        };
+        let parameters = parameters(&self.config).filter_map(held).collect();
+        Reading { header, parameters, at: 0, next: 0, open: Vec::new() }
+    }
+
+    /// The model, once its files were pushed whole.
     ///
     /// # Errors
-    /// [`Error::Weights`] when the file ended early.
+    /// [`Error::Weights`] when a file ended early, or no file holds some parameter.
     pub fn finish(mut self) -> Result<Model> {
-        let cut = |what: String| Err(Error::Weights(format!("is cut short: {what}. Get the file again.")));
-        match &self.stage {
-            Stage::Head(head) => return cut(format!("it ends after {} bytes, inside its header", head.len())),
-            Stage::Tensors(reading) => {
-                if let Some(info) = reading.header.tensors.get(reading.next) {
-                    return cut(format!("it ends inside tensor {}, {} bytes before its end", info.name, reading.left));
-                }
-            }
-        }
+        self.end()?;
         let weights = Weights::from_tensors(&self.config, &mut self.tensors)?;
         Ok(Model { config: self.config, vocabulary: self.vocabulary, weights })
+    }
+
+    /// Ends a file.
+    fn end(&mut self) -> Result<()> {
+        let ended = match &mut self.stage {
+            Stage::Head(head) => Err(format!("it ends after {} bytes, inside its header", head.len())),
+            // tensors of no bytes are read when something is asked of the file's end
+            Stage::Tensors(reading) => reading.read(&mut &[][..], &mut self.tensors).map(|()| reading.missing())?,
+        };
+        let cut = |what| Error::Weights(format!("is cut short: {what}. Get the file again."));
+        ended.map_err(|what| self.named(cut(what)))
+    }
+
+    /// An error of a file's, by its own name.
+    fn named(&self, error: Error) -> Error {
+        match &self.name {
+            Some(name) => error.in_file(name),
+            None => error,
+        }
     }
 
     /// Refuses another model's file, or a file of the wrong length, before its data is read.
     pub fn check_header(&self, header: &Header, whole_bytes: u64) -> Result<()> {
         let mut found: HashMap<&str, &TensorInfo> = HashMap::new();
         for info in &header.tensors {
-            if found.insert(canonical(&info.name), info).is_some() {
+            let name = canonical(&info.name);
+            if found.insert(name, info).is_some() || self.tensors.contains_key(name) {
                 return Err(Error::Weights(format!(
-                    "holds {} twice, with and without \"transformer.\" in front. Get the file again.",
-                    canonical(&info.name)
+                    "holds {name} twice, with and without \"transformer.\" or the like in front. Get the file again."
                 )));
             }
         }
         for (name, shape) in parameters(&self.config) {
-            let info = found.get(name.as_str()).ok_or_else(|| {
-                Error::Weights(format!("lacks the tensor {name} that config.json asks for. Is it this model's file?"))
-            })?;
+            let info = match found.get(name.as_str()) {
+                Some(info) => info,
+                None if self.is_part => continue,
+                None => {
+                    return Err(Error::Weights(format!(
+                        "lacks the tensor {name} that config.json asks for. Is it this model's file?"
+                    )));
+                }
+            };
             if info.shape != shape {
                 return Err(Error::Weights(format!(
                     "has {name} in the shape {:?} where config.json asks for {shape:?}. Is it this model's file?",
                     info.shape
                 )));
             }
-            if matches!(info.dtype, Dtype::Other(_)) {
-                return Err(Error::Weights(format!("stores {name} in a type other than f32, f16 and bf16.")));
+            if info.dtype == Dtype::Other {
+                return Err(Error::Weights(format!(
+                    "stores {name} as {}; parameters are read in f32, f16, bf16 and f64. Convert it to one of them.",
+                    info.kind
+                )));
             }
         }
         match self.file_bytes {
@@ -184,41 +269,56 @@ fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>> 
 }
 
 impl Reading {
-    fn new(header: Header, parameters: HashMap<String, WeightDtype>) -> Result<Self> {
-        let mut reading = Reading { header, parameters, next: 0, left: 0, converter: None };
-        reading.open()?;
-        Ok(reading)
-    }
-
-    /// Prepares tensor `next`. What is no parameter is skipped: the mask buffers `h.N.attn.bias`, and `lm_head.weight`,
-    /// which is `wte`.
-    fn open(&mut self) -> Result<()> {
-        let Some(info) = self.header.tensors.get(self.next) else { return Ok(()) };
-        self.left = info.end - info.start;
-        let dtype = self.parameters.get(canonical(&info.name));
-        self.converter = dtype.map(|&dtype| Converter::new(info.clone(), dtype).map(Box::new)).transpose()?;
-        Ok(())
-    }
-
-    /// Takes bytes for as many tensors as they are enough for; those that are whole go into `tensors`.
+    /// Takes bytes for as many tensors as they are enough for; those that are whole go into `tensors`. What is no
+    /// parameter is skipped: mask buffers like `h.N.attn.bias`, optimizers' numbers, a tied head.
     fn read(&mut self, bytes: &mut &[u8], tensors: &mut HashMap<String, Tensor>) -> Result<()> {
-        while let Some(info) = self.header.tensors.get(self.next) {
-            let take = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
-            let (used, rest) = bytes.split_at(take);
-            if let Some(converter) = &mut self.converter {
-                converter.push(used)?;
-            }
-            *bytes = rest;
-            self.left -= take as u64;
-            if self.left > 0 {
-                break;
-            }
-            if let Some(converter) = self.converter.take() {
-                tensors.insert(canonical(&info.name).to_owned(), converter.finish()?);
+        let left = self.header.data_bytes - self.at;
+        let (used, rest) = bytes.split_at(usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())));
+        let (from, to) = (self.at, self.at + used.len() as u64);
+        while let Some(info) = self.header.tensors.get(self.next)
+            && (info.start < to || info.end <= to)
+        {
+            if let Some(&dtype) = self.parameters.get(canonical(&info.name)) {
+                let converter = Converter::new(info.clone(), dtype)?;
+                self.open.push(Open { index: self.next, converter, crc: info.crc.map(|_| Crc::new()) });
             }
             self.next += 1;
-            self.open()?;
         }
+        let mut at = 0;
+        while let Some(open) = self.open.get_mut(at) {
+            let info = &self.header.tensors[open.index];
+            let part = (info.start.max(from) - from) as usize..(info.end.min(to) - from) as usize;
+            let part = used.get(part).unwrap_or_default();
+            open.converter.push(part)?;
+            if let Some(crc) = &mut open.crc {
+                crc.push(part);
+            }
+            if info.end > to {
+                at += 1;
+                continue;
+            }
+            let Open { converter, crc, .. } = self.open.remove(at);
+            if crc.map(|crc| crc.sum()) != info.crc {
+                let name = &info.name;
+                return Err(Error::Weights(format!("is damaged: {name} has another checksum. Get the file again.")));
+            }
+            tensors.insert(canonical(&info.name).to_owned(), converter.finish()?);
+        }
+        self.at = to;
+        *bytes = rest;
         Ok(())
+    }
+
+    /// What has not come, if something has not.
+    fn missing(&self) -> Result<(), String> {
+        let is_whole = self.at == self.header.data_bytes;
+        match self.header.tensors.iter().find(|info| info.end > self.at) {
+            _ if is_whole => Ok(()),
+            None => Err(format!("it ends {} bytes before its end", self.header.data_bytes - self.at)),
+            Some(info) => {
+                let left = info.end - info.start.max(self.at);
+                Err(format!("it ends inside tensor {}, {left} bytes before its end", info.name))
+            }
+        }
     }
 }

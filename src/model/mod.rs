@@ -2,14 +2,19 @@
 
 pub mod config;
 mod convert;
+mod crc;
 pub mod f16_bits;
+pub mod layout;
 pub mod load;
+pub mod pytorch;
 pub mod safetensors;
+pub mod small;
 pub mod tokenizer;
 pub mod weights;
 mod words;
 
 pub use config::Config;
 pub use load::{Model, ModelLoader};
+pub use small::SmallFiles;
 pub use tokenizer::{Tokenizer, Vocabulary};
 pub use weights::{WeightDtype, Weights};

@@ -16,36 +16,52 @@ const MOST_HEADER_BYTES: u64 = 16 << 20;
 const MOST_DATA_BYTES: u64 = 1 << 50;
 const AGAIN: &str = "Get the file again.";
 
-/// Element types of tensors that a file may hold.
+/// Element types that parameters come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
     F32,
     F16,
     Bf16,
-    /// A type that no parameter has (mask buffers); such tensors are skipped.
-    Other(u64),
+    F64,
+    /// Any other; tensors that nobody needs (mask buffers) have it, and are skipped.
+    Other,
 }
 
 impl Dtype {
-    fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "F32" => Dtype::F32,
-            "F16" => Dtype::F16,
-            "BF16" => Dtype::Bf16,
-            "BOOL" | "U8" | "I8" => Dtype::Other(1),
-            "U16" | "I16" => Dtype::Other(2),
-            "U32" | "I32" => Dtype::Other(4),
-            "F64" | "U64" | "I64" => Dtype::Other(8),
-            _ => return None,
-        })
+    /// The type, and how many bytes an element takes: unknown for types that came after this was written, or whose
+    /// elements share a byte.
+    fn parse(name: &str) -> (Self, Option<u64>) {
+        match name {
+            "F32" => (Dtype::F32, Some(4)),
+            "F16" => (Dtype::F16, Some(2)),
+            "BF16" => (Dtype::Bf16, Some(2)),
+            "F64" => (Dtype::F64, Some(8)),
+            "BOOL" | "U8" | "I8" => (Dtype::Other, Some(1)),
+            "U16" | "I16" => (Dtype::Other, Some(2)),
+            "U32" | "I32" => (Dtype::Other, Some(4)),
+            "U64" | "I64" => (Dtype::Other, Some(8)),
+            _ => (Dtype::Other, None),
+        }
     }
 
-    /// Bytes an element takes.
-    pub fn size(self) -> u64 {
+    /// Bytes an element takes; 1 where nobody asks.
+    pub fn size(self) -> usize {
         match self {
+            Dtype::F64 => 8,
             Dtype::F32 => 4,
             Dtype::F16 | Dtype::Bf16 => 2,
-            Dtype::Other(size) => size,
+            Dtype::Other => 1,
+        }
+    }
+
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+            Dtype::F16 => "f16",
+            Dtype::Bf16 => "bf16",
+            Dtype::F64 => "f64",
+            Dtype::Other => "another type",
         }
     }
 }
@@ -55,10 +71,14 @@ impl Dtype {
 pub struct TensorInfo {
     pub name: String,
     pub dtype: Dtype,
+    /// The type as the file calls it.
+    pub kind: String,
     pub shape: Vec<usize>,
-    /// First byte, counted from the end of the header.
+    /// First byte, counted from the end of the header; in a file of PyTorch's, from its beginning.
     pub start: u64,
     pub end: u64,
+    /// Of all its bytes, where the file has one.
+    pub crc: Option<u32>,
 }
 
 /// The file's table of contents, tensors in the order of their bytes.
@@ -124,16 +144,18 @@ struct Entry {
 
 impl Entry {
     fn check(self, name: String) -> Result<TensorInfo> {
-        let dtype = Dtype::parse(&self.dtype)
-            .ok_or_else(|| damaged(&name, &format!("has the type {:?}, which is none we know", self.dtype)))?;
-        let bytes = self.shape.iter().try_fold(dtype.size(), |bytes, &side| bytes.checked_mul(side));
+        let (dtype, size) = Dtype::parse(&self.dtype);
         let (start, end) = self.data_offsets;
+        let bytes = match size {
+            Some(size) => self.shape.iter().try_fold(size, |bytes, &side| bytes.checked_mul(side)),
+            None => end.checked_sub(start),
+        };
         if bytes.is_none() || end.checked_sub(start) != bytes {
             return Err(damaged(&name, &format!("claims bytes {start} to {end}, which its shape does not fill")));
         }
         let shape: Option<Vec<usize>> = self.shape.iter().map(|&side| usize::try_from(side).ok()).collect();
         let shape = shape.ok_or_else(|| damaged(&name, "is too large for this machine"))?;
-        Ok(TensorInfo { name, dtype, shape, start, end })
+        Ok(TensorInfo { name, dtype, kind: self.dtype, shape, start, end, crc: None })
     }
 }
 

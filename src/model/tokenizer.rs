@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokenizers::{Encoding, ModelWrapper, PostProcessor, TokenizerBuilder, TokenizerImpl};
 
 use super::Config;
+use super::small::unmarked;
 use super::words::Words;
 use crate::error::{Error, Result};
 use file::TokenizerFile;
@@ -18,6 +19,9 @@ use shield::shielded;
 /// The special token that GPT-2 puts between documents and that every prompt starts with.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
 
+/// So many tokens are looked through for a letter.
+const LOOKED_THROUGH: u32 = 10_000;
+
 /// The crate's tokenizer, with our bounded rules and without what would be added to a text.
 type Crate = TokenizerImpl<ModelWrapper, Rewriting, Cutting, Nothing, Decoding>;
 
@@ -26,27 +30,36 @@ pub struct Tokenizer {
     inner: Crate,
     /// None where a text's words are not its tokens' bounds.
     words: Option<Words>,
+    /// A token that others are shown behind, where a text's first token loses its space, and its text.
+    before: Option<(u32, String)>,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`.
+    /// Reads `tokenizer.json`. It may have ids that the model lacks: a text with one of them is refused when it comes.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] when it is damaged or has ids that the model lacks.
-    pub fn from_json(json: &[u8], config: &Config) -> Result<Self> {
-        let inner = shielded(|| build(json))?.map_err(Error::Tokenizer)?;
-        let highest = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
-        if highest >= config.vocab_size {
-            return Err(Error::Tokenizer(format!(
-                "It has the id {highest}, but the model's vocabulary ends at {}.",
-                config.vocab_size - 1
-            )));
-        }
+    /// [`Error::Tokenizer`] when it is damaged.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        Self::new(|| TokenizerFile::parse(unmarked(json)))
+    }
+
+    /// The same of the two files that stood for it before: GPT-2's byte-level BPE.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when one of them is damaged.
+    pub fn from_vocab_and_merges(vocab_json: &[u8], merges_txt: &[u8]) -> Result<Self> {
+        Self::new(|| TokenizerFile::of_gpt2(unmarked(vocab_json), unmarked(merges_txt)))
+    }
+
+    fn new(file: impl FnOnce() -> std::result::Result<TokenizerFile, String>) -> Result<Self> {
+        let inner = shielded(|| build(file()?))?.map_err(Error::Tokenizer)?;
         let cuts = inner.get_pre_tokenizer().map_or(&[][..], |cutting| &cutting.0);
         let added = inner.get_added_tokens_decoder();
         let suit = Words::suit(inner.get_normalizer().is_some(), cuts, added.values());
         let words = suit.then(Words::default);
-        Ok(Tokenizer { inner, words })
+        let mut tokenizer = Tokenizer { inner, words, before: None };
+        tokenizer.before = tokenizer.find_before();
+        Ok(tokenizer)
     }
 
     /// The text's ids, nothing added.
@@ -71,15 +84,68 @@ impl Tokenizer {
         shielded(|| self.inner.decode(ids, false))?.map_err(|e| Error::Tokenizer(format!("{e}.")))
     }
 
+    /// One token's text, as it stands behind another: `▁an` is " an" and `an` is "an". None for an id without a token.
+    fn text(&self, id: u32) -> Option<String> {
+        let token = self.inner.id_to_token(id)?;
+        // a byte of a character: many of them would read alike
+        let is_byte = token.len() == 6 && token.starts_with("<0x") && token.ends_with('>');
+        if is_byte && self.before.is_some() {
+            return Some(token);
+        }
+        let behind = self.before.as_ref().and_then(|(before, text)| {
+            let both = self.decode(&[*before, id]).ok()?;
+            both.strip_prefix(text.as_str()).map(str::to_owned)
+        });
+        behind.or_else(|| self.decode(&[id]).ok())
+    }
+
+    /// None where a token's text is the same everywhere, as in GPT-2's own tokenizer.
+    fn find_before(&self) -> Option<(u32, String)> {
+        self.inner.get_decoder().filter(|decoder| !decoder.is_bytes())?;
+        let is_letter = |text: &String| text.len() == 1 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+        (0..LOOKED_THROUGH).find_map(|id| {
+            self.inner.id_to_token(id)?;
+            Some((id, self.decode(&[id]).ok().filter(is_letter)?))
+        })
+    }
+
     /// Id of `<|endoftext|>`, if this vocabulary has it.
     pub fn end_of_text(&self) -> Option<u32> {
-        self.inner.token_to_id(END_OF_TEXT)
+        self.id(END_OF_TEXT)
+    }
+
+    /// A token's id, by what the file calls it.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Whether a token stands for no text: one that was added as such, or is written as those are.
+    pub fn is_special(&self, id: u32) -> bool {
+        let is_written_so = |token: String| {
+            token.starts_with('<') && token.ends_with('>') || token.starts_with('[') && token.ends_with(']')
+        };
+        let added = self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special);
+        added || self.inner.id_to_token(id).filter(|token| token.len() > 2).is_some_and(is_written_so)
+    }
+
+    /// What the file calls its kind.
+    pub fn kind(&self) -> &'static str {
+        match self.inner.get_model() {
+            ModelWrapper::BPE(_) => "BPE",
+            ModelWrapper::WordPiece(_) => "WordPiece",
+            ModelWrapper::WordLevel(_) => "WordLevel",
+            ModelWrapper::Unigram(_) => "Unigram",
+        }
+    }
+
+    /// How many tokens it has.
+    pub fn n_tokens(&self) -> usize {
+        self.inner.get_vocab_size(true)
     }
 }
 
 /// Puts the crate's tokenizer together out of what was checked.
-fn build(json: &[u8]) -> std::result::Result<Crate, String> {
-    let mut file = TokenizerFile::parse(json)?;
+fn build(mut file: TokenizerFile) -> std::result::Result<Crate, String> {
     let rewriting = Rewriting::read(file.normalizer.take())?;
     let cutting = Cutting::read(file.pre_tokenizer.take())?;
     let decoding = Decoding::read(file.decoder.take())?;
@@ -124,14 +190,18 @@ pub enum Prompt {
 }
 
 impl Vocabulary {
-    pub fn new(tokenizer: Option<Tokenizer>, config: &Config) -> Self {
-        let bos = tokenizer.as_ref().and_then(Tokenizer::end_of_text).or(config.bos_token_id);
+    /// `bos` is the token that begins a text.
+    pub fn new(tokenizer: Option<Tokenizer>, bos: Option<u32>, config: &Config) -> Self {
         Vocabulary { tokenizer, bos, vocab_size: config.vocab_size, n_ctx: config.n_ctx }
     }
 
     /// Id of the token put before every prompt.
     pub fn bos(&self) -> Option<u32> {
         self.bos
+    }
+
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
     }
 
     pub fn has_tokenizer(&self) -> bool {
@@ -228,15 +298,21 @@ impl Vocabulary {
         }
     }
 
-    /// A token's text; `#281` where there is no tokenizer.
+    /// A token's text; `#281` where there is none.
     pub fn text(&self, id: u32) -> String {
-        let text = self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(&[id]).ok());
+        let text = self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.text(id));
         text.unwrap_or_else(|| format!("#{id}"))
     }
 
     /// Several ids as one text.
     pub fn join(&self, ids: &[u32]) -> String {
-        let text = self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(ids).ok());
-        text.unwrap_or_else(|| ids.iter().map(|id| format!("#{id}")).collect())
+        let Some(tokenizer) = &self.tokenizer else { return ids.iter().map(|id| format!("#{id}")).collect() };
+        let has_text = |id: &u32| tokenizer.inner.id_to_token(*id).is_some();
+        let runs = ids.chunk_by(|a, b| has_text(a) == has_text(b));
+        let text = |run: &[u32]| match tokenizer.decode(run) {
+            Ok(text) if run.first().is_some_and(has_text) => text,
+            _ => run.iter().map(|id| format!("#{id}")).collect(),
+        };
+        runs.map(text).collect()
     }
 }

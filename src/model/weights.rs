@@ -82,9 +82,16 @@ pub struct Conv1d {
     pub bias: Tensor,
 }
 
-/// A tensor's name in the file without the optional `transformer.` in front.
-pub fn canonical(name: &str) -> &str {
-    name.strip_prefix("transformer.").unwrap_or(name)
+/// What savers put before a parameter's name: the model with a head, what `torch.compile` wraps it in, what
+/// `DataParallel` does, and trainers.
+const PREFIXES: [&str; 5] = ["transformer.", "_orig_mod.", "module.", "model.", "base_model."];
+
+/// A tensor's name without what savers put before it, in whatever order.
+pub fn canonical(mut name: &str) -> &str {
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    name
 }
 
 /// Every tensor a model of this shape has, by canonical name, with its shape; made as they are asked for, so that who
@@ -166,7 +173,7 @@ impl Weights {
         let wpe = take("wpe.weight")?;
         let mut pair =
             |name: String| Ok::<_, Error>((take(&format!("{name}.weight"))?, take(&format!("{name}.bias"))?));
-        let mut blocks = Vec::with_capacity(config.n_layer);
+        let mut blocks = Vec::new();
         for l in 0..config.n_layer {
             blocks.push(Block {
                 ln_1: pair(format!("h.{l}.ln_1"))?.into(),

@@ -100,7 +100,7 @@ pub struct Description {
     pub config: Config,
     pub parameters: u64,
     pub has_tokenizer: bool,
-    /// Element type of the weights in the file: `f32`, `f16` or `bf16`.
+    /// Element type of the weights in the file: `f32`, `f16`, `bf16` or `f64`.
     pub file_dtype: String,
     pub repo: Option<String>,
     pub commit: Option<String>,

@@ -10,6 +10,8 @@ use crate::protocol::{HUB, HubPlace, Place, is_repo_id};
 pub const CONFIG: &str = "config.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const WEIGHTS: &str = "model.safetensors";
+/// What is taken where there is no [`WEIGHTS`].
+pub const PICKLE: &str = "pytorch_model.bin";
 
 const MOST_SHOWN: usize = 96;
 const MOST_REVISION: usize = 120;

@@ -1,10 +1,12 @@
 //! From a source to a model that is whole on this device.
 
+use std::cell::RefCell;
+
 use futures_util::future::try_join;
 use sha2::{Digest, Sha256};
 
 use super::Store;
-use super::address::{CONFIG, Site, TOKENIZER, WEIGHTS, hex};
+use super::address::{PICKLE, Site, WEIGHTS, hex};
 use super::fit;
 use super::journal::{self, JOURNAL, Journal, Target};
 use super::line::Line;
@@ -17,9 +19,11 @@ use super::verify;
 use super::watch::{Meter, Watch};
 use super::wire::Wire;
 use crate::engine::Control;
-use crate::error::{Result, StoreError};
+use crate::error::{Error, Result, StoreError};
 use crate::model::ModelLoader;
+use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{Dtype, Header, header_bytes};
+use crate::model::small::BESIDE_CONFIG;
 use crate::model::weights::canonical;
 use crate::protocol::{Progress, Source, Stage, Unit};
 
@@ -66,10 +70,23 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         if let Some(manifest) = manifest {
             return Ok(Held::new(key, manifest, lock));
         }
-        let job = Job { store: self, line, site, name: &source.name, introduction, key: &key, watch };
+        let begun = self.storage.read(&key, JOURNAL).await?.and_then(|text| journal::read(&text));
+        let is_pickle = begun.is_some_and(|begun| begun.target.weights == PICKLE);
+        let weights = if is_pickle { PICKLE } else { WEIGHTS };
+        let mut job = Job { store: self, line, site, name: &source.name, introduction, key: &key, watch, weights };
+        let mut first = None;
         for _ in 0..=RESTARTS {
             match job.download().await {
                 Ok(manifest) => return Ok(Held::new(key, manifest, lock)),
+                Err(Halt::Failed(error @ Error::Store(StoreError::NotThere { .. }))) if job.weights == WEIGHTS => {
+                    self.storage.remove(&key, WEIGHTS).await?;
+                    job.weights = PICKLE;
+                    first = Some(error);
+                }
+                // of two answers the one about the file that most models have
+                Err(Halt::Failed(error @ Error::Store(StoreError::NotThere { .. }))) => {
+                    return Err(first.unwrap_or(error));
+                }
                 Err(Halt::Failed(error)) => return Err(error),
                 Err(Halt::Spoiled(error)) => {
                     self.storage.delete(&key).await?;
@@ -109,13 +126,16 @@ struct Job<'a, W, S, D, C> {
     introduction: Introduction,
     key: &'a str,
     watch: &'a Watch<'a, C>,
+    /// Which file of weights.
+    weights: &'static str,
 }
 
 impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
     async fn download(&self) -> Result<Manifest, Halt> {
         let storage = &self.store.storage;
-        let file = storage.open(self.key, WEIGHTS).await?;
+        let file = storage.open(self.key, self.weights).await?;
         let noted = storage.read(self.key, JOURNAL).await?.and_then(|text| journal::read(&text));
+        let noted = noted.filter(|noted| noted.target.weights == self.weights);
         let (known, spans) = self.here(&file, noted.as_ref()).await?;
         let total = std::cell::OnceCell::new();
         let on_bytes = |here: u64| {
@@ -123,9 +143,10 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
                 Meter::tell(meter, here);
             }
         };
-        let url = self.site.url(WEIGHTS, self.introduction.commit.as_deref());
-        let transfer = Transfer::new(&self.line, WEIGHTS, (url, self.site.token()), &file, (known, spans), &on_bytes);
-        let header = look(&transfer, &file, &self.introduction).await?;
+        let url = self.site.url(self.weights, self.introduction.commit.as_deref());
+        let transfer =
+            Transfer::new(&self.line, self.weights, (url, self.site.token()), &file, (known, spans), &on_bytes);
+        let header = look(&transfer, self.weights, &file, &self.introduction).await?;
 
         self.ask_for_hash(&transfer).await?;
         let target = self.target(&transfer, &header);
@@ -138,7 +159,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
             None => Journal::begin(log, &target).await?,
         }));
 
-        let meter = Meter::new(self.watch, &self.store.device, Stage::Downloading, WEIGHTS, target.bytes);
+        let meter = Meter::new(self.watch, &self.store.device, Stage::Downloading, self.weights, target.bytes);
         total.get_or_init(|| meter).tell(transfer.here());
         let sha256 = self.get_and_hash(&transfer, &file, target.bytes).await?;
         transfer.keep_journal(None);
@@ -160,11 +181,11 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
         if transfer.facts.borrow().sha256.is_some() {
             return Ok(());
         }
-        let said = weights_facts(&self.line, self.site, self.introduction.commit.as_deref()).await?;
+        let said = weights_facts(&self.line, self.site, self.introduction.commit.as_deref(), self.weights).await?;
         let mut facts = transfer.facts.borrow_mut();
         match (facts.bytes, said.bytes) {
             (Some(found), Some(expected)) if found != expected => {
-                Err(Halt::Spoiled(StoreError::WrongLength { what: WEIGHTS.into(), expected, found }))
+                Err(Halt::Spoiled(StoreError::WrongLength { what: self.weights.into(), expected, found }))
             }
             _ => {
                 facts.sha256 = said.sha256;
@@ -183,16 +204,26 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
             commit: self.introduction.commit.clone(),
         };
         let file_dtype = header.file_dtype.to_owned();
-        Target { provenance, bytes: header.bytes, etag: facts.etag, sha256: facts.sha256, file_dtype }
+        Target {
+            provenance,
+            weights: self.weights.to_owned(),
+            bytes: header.bytes,
+            etag: facts.etag,
+            sha256: facts.sha256,
+            file_dtype,
+        }
     }
 
     async fn keep_small_files(&self) -> Result<()> {
         let storage = &self.store.storage;
-        storage.write(self.key, CONFIG, &self.introduction.config_json).await?;
-        match &self.introduction.tokenizer_json {
-            Some(json) => storage.write(self.key, TOKENIZER, json).await,
-            None => storage.remove(self.key, TOKENIZER).await,
+        let small = &self.introduction.small;
+        for name in BESIDE_CONFIG.into_iter().filter(|name| small.all().all(|(other, _)| other != *name)) {
+            storage.remove(self.key, name).await?;
         }
+        for (name, bytes) in small.all() {
+            storage.write(self.key, name, bytes).await?;
+        }
+        Ok(())
     }
 
     /// Downloads what is missing and hashes what is there, both at once.
@@ -203,7 +234,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
         bytes: u64,
     ) -> Result<String, Halt> {
         let is_here = transfer.here() == bytes;
-        let meter = Meter::new(self.watch, &self.store.device, Stage::Checking, WEIGHTS, bytes);
+        let meter = Meter::new(self.watch, &self.store.device, Stage::Checking, self.weights, bytes);
         let on_bytes = |hashed: u64| {
             // while bytes come, those that come are what a person looks at
             if is_here {
@@ -221,7 +252,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
     async fn finish(&self, target: Target, sha256: String, file: &S::File) -> Result<Manifest, Halt> {
         let storage = &self.store.storage;
         if let Some(expected) = target.sha256.clone().filter(|expected| *expected != sha256) {
-            return Err(Halt::Spoiled(StoreError::WrongHash { what: WEIGHTS.into(), expected, found: sha256 }));
+            return Err(Halt::Spoiled(StoreError::WrongHash { what: self.weights.into(), expected, found: sha256 }));
         }
         file.flush().await?;
         let small = |name: &str, bytes: &[u8]| FileFacts {
@@ -230,9 +261,8 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
             sha256: hex(&Sha256::digest(bytes)),
             etag: None,
         };
-        let mut files = vec![small(CONFIG, &self.introduction.config_json)];
-        files.extend(self.introduction.tokenizer_json.as_ref().map(|json| small(TOKENIZER, json)));
-        files.push(FileFacts { name: WEIGHTS.to_owned(), bytes: target.bytes, sha256, etag: target.etag });
+        let mut files: Vec<_> = self.introduction.small.all().map(|(name, bytes)| small(name, bytes)).collect();
+        files.push(FileFacts { name: self.weights.to_owned(), bytes: target.bytes, sha256, etag: target.etag });
         let attested = target.sha256.is_some();
         let now_ms = self.store.device.now_ms();
         let manifest = Manifest::new(target.provenance, files, target.file_dtype, attested, now_ms);
@@ -256,10 +286,27 @@ pub struct Contents {
 /// [`crate::error::Error::Weights`] for a damaged file or another model's; as [`Transfer::reach`].
 pub async fn look<W: Wire, D: Device, C: Control, F: StoredFile>(
     transfer: &Transfer<'_, W, D, C, F>,
+    weights: &'static str,
     file: &F,
     introduction: &Introduction,
 ) -> Result<Contents, Halt> {
     transfer.probe().await?;
+    let mut loader = ModelLoader::from_files(&introduction.small, Default::default())?;
+    let (header, bytes) = match weights {
+        PICKLE => look_into_pickle(transfer, file).await?,
+        _ => look_into_safetensors(transfer, file).await?,
+    };
+    let said = transfer.facts.borrow_mut().bytes.replace(bytes).unwrap_or(bytes);
+    loader.check(weights, said, &header, bytes, false)?;
+    let wte = header.tensors.iter().find(|tensor| canonical(&tensor.name) == "wte.weight");
+    Ok(Contents { bytes, file_dtype: wte.map_or(Dtype::F32, |tensor| tensor.dtype).name() })
+}
+
+/// The header of a safetensors file, and how long the file is.
+async fn look_into_safetensors<W: Wire, D: Device, C: Control, F: StoredFile>(
+    transfer: &Transfer<'_, W, D, C, F>,
+    file: &F,
+) -> Result<(Header, u64), Halt> {
     let mut first = [0; 8];
     file.read_at(0, &mut first).await?;
     let len = header_bytes(first)?;
@@ -269,15 +316,43 @@ pub async fn look<W: Wire, D: Device, C: Control, F: StoredFile>(
     file.read_at(8, &mut json).await?;
     let header = Header::parse(&json)?;
     let bytes = begin + header.data_bytes;
-    let said = transfer.facts.borrow_mut().bytes.replace(bytes).unwrap_or(bytes);
-    let tokenizer = introduction.tokenizer_json.as_deref();
-    ModelLoader::new(&introduction.config_json, tokenizer, Some(said), Default::default())?
-        .check_header(&header, bytes)?;
-    let wte = header.tensors.iter().find(|tensor| canonical(&tensor.name) == "wte.weight");
-    let file_dtype = match wte.map(|tensor| tensor.dtype) {
-        Some(Dtype::F16) => "f16",
-        Some(Dtype::Bf16) => "bf16",
-        _ => "f32",
+    Ok((header, bytes))
+}
+
+/// The table of contents of a file of PyTorch's, which lies at its end, and how long the file is.
+async fn look_into_pickle<W: Wire, D: Device, C: Control, F: StoredFile>(
+    transfer: &Transfer<'_, W, D, C, F>,
+    file: &F,
+) -> Result<(Header, u64), Halt> {
+    let Some(bytes) = transfer.bytes() else {
+        let (what, host) = (PICKLE.to_owned(), transfer.host().to_owned());
+        let why = "it does not say how long the file is".to_owned();
+        return Err(StoreError::GaveUp { what, host, why }.into());
     };
-    Ok(Contents { bytes, file_dtype })
+    let reaching = Reaching { transfer, file, halt: RefCell::default() };
+    let contents = pytorch::rough_contents(&reaching, bytes).await;
+    match (contents, reaching.halt.into_inner()) {
+        (_, Some(halt)) => Err(halt),
+        (contents, None) => Ok((contents.map_err(|error| error.in_file(PICKLE))?, bytes)),
+    }
+}
+
+/// A file on its way, of which whatever is read comes first.
+struct Reaching<'a, 'b, W: Wire, D, C, F> {
+    transfer: &'a Transfer<'b, W, D, C, F>,
+    file: &'a F,
+    halt: RefCell<Option<Halt>>,
+}
+
+impl<W: Wire, D: Device, C: Control, F: StoredFile> Bytes for Reaching<'_, '_, W, D, C, F> {
+    async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        match self.transfer.reach_in(at..at + into.len() as u64).await {
+            Ok(()) => self.file.read_at(at, into).await,
+            Err(Halt::Failed(error)) => Err(error),
+            Err(halt) => {
+                self.halt.replace(Some(halt));
+                Err(Error::Cancelled)
+            }
+        }
+    }
 }

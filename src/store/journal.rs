@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::WEIGHTS;
 use super::manifest::Provenance;
 use super::spans::Spans;
 use super::storage::StoredFile;
@@ -21,6 +22,9 @@ pub const JOURNAL: &str = "download.log";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub provenance: Provenance,
+    /// The weights' file.
+    #[serde(default = "usual")]
+    pub weights: String,
     /// Bytes of the whole weights.
     pub bytes: u64,
     pub etag: Option<String>,
@@ -28,6 +32,11 @@ pub struct Target {
     pub sha256: Option<String>,
     /// Element type of the weights in the file.
     pub file_dtype: String,
+}
+
+/// What was downloaded before there was another file.
+fn usual() -> String {
+    WEIGHTS.to_owned()
 }
 
 /// A journal that is being written.
@@ -125,7 +134,14 @@ mod tests {
     fn target() -> Target {
         let provenance =
             Provenance { name: "a".into(), base: "https://b".into(), repo: None, revision: None, commit: None };
-        Target { provenance, bytes: 1000, etag: Some("\"x\"".into()), sha256: None, file_dtype: "f32".into() }
+        Target {
+            provenance,
+            weights: usual(),
+            bytes: 1000,
+            etag: Some("\"x\"".into()),
+            sha256: None,
+            file_dtype: "f32".into(),
+        }
     }
 
     fn written(spans: &[Range<u64>]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Store;
-use super::address::{CONFIG, Site, TOKENIZER, WEIGHTS, hex};
+use super::address::{CONFIG, PICKLE, Site, WEIGHTS, hex};
 use super::fetch::Held;
 use super::journal::{self, JOURNAL, Noted};
 use super::manifest::{Manifest, Provenance};
@@ -13,6 +13,8 @@ use super::watch::{Meter, Watch};
 use super::wire::Wire;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
+use crate::model::pytorch::{self, Bytes};
+use crate::model::small::{BESIDE_CONFIG, SmallFiles};
 use crate::model::{Config, Model, ModelLoader};
 use crate::protocol::{Kept, KeptModel, Stage, WeightDtype};
 
@@ -91,16 +93,15 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         let (lock, manifest) = self.hold(key, watch).await?;
         let manifest = manifest.ok_or_else(|| StoreError::NotKept { what: key.to_owned() })?;
         let held = Held::new(key.to_owned(), manifest, lock);
-        self.small_file(&held, CONFIG).await?;
-        self.small_file(&held, TOKENIZER).await?;
-        let (file, bytes) = self.weights(&held).await?;
-        let meter = Meter::new(watch, &self.device, Stage::Checking, WEIGHTS, bytes);
+        self.small_files(&held).await?;
+        let (file, bytes, name) = self.weights(&held).await?;
+        let meter = Meter::new(watch, &self.device, Stage::Checking, name, bytes);
         let found = verify::hash(&self.line(watch), &file, bytes, || bytes, |hashed| meter.tell(hashed)).await?;
         let expected = held.manifest.weights_sha256().to_owned();
         if found != expected {
             drop(file);
             self.storage.delete(key).await?;
-            return Err(StoreError::WrongHash { what: WEIGHTS.into(), expected, found }.into());
+            return Err(StoreError::WrongHash { what: name.into(), expected, found }.into());
         }
         Ok(held.manifest.kept(key))
     }
@@ -116,11 +117,14 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         dtype: WeightDtype,
         watch: &Watch<'_, C>,
     ) -> Result<Model> {
-        let config = self.config_json(held).await?;
-        let tokenizer = self.small_file(held, TOKENIZER).await?;
-        let (file, bytes) = self.weights(held).await?;
-        let mut loader = ModelLoader::new(&config, tokenizer.as_deref(), Some(bytes), dtype)?;
-        let meter = Meter::new(watch, &self.device, Stage::Reading, WEIGHTS, bytes);
+        let mut loader = ModelLoader::from_files(&self.small_files(held).await?, dtype)?;
+        let (file, bytes, name) = self.weights(held).await?;
+        let contents = match name {
+            PICKLE => Some(pytorch::contents(&Stored(&file), bytes).await.map_err(|error| error.in_file(name))?),
+            _ => None,
+        };
+        loader.begin(name, bytes, contents, false)?;
+        let meter = Meter::new(watch, &self.device, Stage::Reading, name, bytes);
         let mut block = vec![0; BLOCK_BYTES];
         let mut at = 0;
         while at < bytes {
@@ -149,6 +153,16 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         }
     }
 
+    async fn small_files(&self, held: &Held<D::Lock>) -> Result<SmallFiles> {
+        let mut small = SmallFiles { config: self.config_json(held).await?, ..SmallFiles::default() };
+        for name in BESIDE_CONFIG {
+            if let Some(place) = small.place(name) {
+                *place = self.small_file(held, name).await?;
+            }
+        }
+        Ok(small)
+    }
+
     /// A small file as it was kept; none where the model has none. A damaged model is deleted.
     async fn small_file(&self, held: &Held<D::Lock>, name: &str) -> Result<Option<Vec<u8>>> {
         let Some(facts) = held.manifest.file(name) else { return Ok(None) };
@@ -159,10 +173,13 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         }
     }
 
-    async fn weights(&self, held: &Held<D::Lock>) -> Result<(S::File, u64)> {
-        let file = self.storage.open(&held.key, WEIGHTS).await?;
-        match held.manifest.file(WEIGHTS).map(|facts| facts.bytes) {
-            Some(bytes) if file.size().await? == bytes => Ok((file, bytes)),
+    /// The file of weights, its length and its name.
+    async fn weights(&self, held: &Held<D::Lock>) -> Result<(S::File, u64, &'static str)> {
+        let facts = held.manifest.weights();
+        let name = if facts.is_some_and(|facts| facts.name == PICKLE) { PICKLE } else { WEIGHTS };
+        let file = self.storage.open(&held.key, name).await?;
+        match facts.map(|facts| facts.bytes) {
+            Some(bytes) if file.size().await? == bytes => Ok((file, bytes, name)),
             _ => {
                 drop(file);
                 Err(self.damaged(held).await?)
@@ -173,6 +190,15 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     async fn damaged(&self, held: &Held<D::Lock>) -> Result<Error> {
         self.storage.delete(&held.key).await?;
         Ok(StoreError::Damaged { what: held.manifest.provenance.name.clone() }.into())
+    }
+}
+
+/// A kept file, for who reads it from anywhere.
+struct Stored<'a, F>(&'a F);
+
+impl<F: StoredFile> Bytes for Stored<'_, F> {
+    async fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        self.0.read_at(at, into).await
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::address::{WEIGHTS, hex};
+use super::address::{PICKLE, WEIGHTS, hex};
 use crate::protocol::{KeptModel, Origin};
 
 /// The file's name.
@@ -106,8 +106,13 @@ impl Manifest {
         self.files.iter().find(|file| file.name == name)
     }
 
+    /// The file of weights.
+    pub fn weights(&self) -> Option<&FileFacts> {
+        self.file(WEIGHTS).or_else(|| self.file(PICKLE))
+    }
+
     pub fn weights_sha256(&self) -> &str {
-        self.file(WEIGHTS).map_or("", |file| &file.sha256)
+        self.weights().map_or("", |file| &file.sha256)
     }
 
     pub fn bytes(&self) -> u64 {

@@ -2,22 +2,20 @@
 
 use serde::Deserialize;
 
-use super::address::{CONFIG, Site, TOKENIZER, WEIGHTS};
+use super::address::{CONFIG, Site};
 use super::line::Line;
 use super::storage::Device;
 use super::transfer::Facts;
-use super::wire::{Ask, Wire, is_sha256};
+use super::wire::{Ask, Head, Wire, is_sha256};
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
-use crate::model::Config;
+use crate::model::{Config, SmallFiles};
 
 /// A model's small files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Introduction {
-    pub config_json: Vec<u8>,
+    pub small: SmallFiles,
     pub config: Config,
-    /// None where there is none: such a model reads ids only.
-    pub tokenizer_json: Option<Vec<u8>>,
     /// The hub's commit, where it says one.
     pub commit: Option<String>,
 }
@@ -33,12 +31,53 @@ pub async fn introduce<W: Wire, D: Device, C: Control>(line: &Line<'_, W, D, C>,
     let config = Config::from_json(&config_json)?;
     // a folder's header is not a commit of anything
     let commit = head.commit.filter(|_| site.repo.is_some());
-    let url = site.url(TOKENIZER, commit.as_deref());
-    let tokenizer_json = match line.whole(TOKENIZER, &Ask { url: &url, range: None, token, is_kept: true }).await {
-        Err(Error::Store(StoreError::NotThere { .. })) => None,
-        read => Some(read?.1),
+    let mut small = SmallFiles { config: config_json, ..SmallFiles::default() };
+    let get = async |name: &str| {
+        let url = site.url(name, commit.as_deref());
+        line.whole(name, &Ask { url: &url, range: None, token, is_kept: true }).await
     };
-    Ok(Introduction { config_json, config, tokenizer_json, commit })
+    small.tokenizer = if_there(get("tokenizer.json").await)?;
+    // only what the hub lists is asked for, if it lists anything: browsers report what isn't there
+    let listed = listing(line, site, commit.as_deref()).await?;
+    let is_listed = |name: &str| listed.iter().any(|other| other == name);
+    if small.tokenizer.is_none() && (listed.is_empty() || is_listed("vocab.json")) {
+        small.vocab = if_there(get("vocab.json").await)?;
+        if small.vocab.is_some() {
+            small.merges = if_there(get("merges.txt").await)?;
+        }
+    }
+    // which token begins a text
+    for name in ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"] {
+        if is_listed(name)
+            && let Some(place) = small.place(name)
+        {
+            *place = if_there(get(name).await)?;
+        }
+    }
+    Ok(Introduction { small, config, commit })
+}
+
+fn if_there(read: Result<(Head, Vec<u8>)>) -> Result<Option<Vec<u8>>> {
+    match read {
+        Err(Error::Store(StoreError::NotThere { .. })) => Ok(None),
+        read => Ok(Some(read?.1)),
+    }
+}
+
+/// The files that the hub lists; none where it says nothing.
+async fn listing<W: Wire, D: Device, C: Control>(
+    line: &Line<'_, W, D, C>,
+    site: &Site,
+    commit: Option<&str>,
+) -> Result<Vec<String>> {
+    let Some(url) = site.metadata_url(commit) else { return Ok(vec![]) };
+    let ask = Ask { url: &url, range: None, token: site.token(), is_kept: true };
+    let metadata: Option<Metadata> = match line.whole("the model's metadata", &ask).await {
+        Err(Error::Cancelled) => return Err(Error::Cancelled),
+        Err(_) => None,
+        Ok((_, json)) => serde_json::from_slice(&json).ok(),
+    };
+    Ok(metadata.map_or(vec![], |metadata| metadata.siblings.into_iter().map(|file| file.rfilename).collect()))
 }
 
 /// The hub's answer about a revision.
@@ -70,6 +109,7 @@ pub async fn weights_facts<W: Wire, D: Device, C: Control>(
     line: &Line<'_, W, D, C>,
     site: &Site,
     commit: Option<&str>,
+    weights: &str,
 ) -> Result<Facts> {
     let Some(url) = site.metadata_url(commit) else { return Ok(Facts::default()) };
     let json = match line
@@ -80,12 +120,12 @@ pub async fn weights_facts<W: Wire, D: Device, C: Control>(
         Err(_) => return Ok(Facts::default()),
         Ok((_, json)) => json,
     };
-    Ok(facts(&json).unwrap_or_default())
+    Ok(facts(&json, weights).unwrap_or_default())
 }
 
-fn facts(json: &[u8]) -> Option<Facts> {
+fn facts(json: &[u8], weights: &str) -> Option<Facts> {
     let metadata: Metadata = serde_json::from_slice(json).ok()?;
-    let file = metadata.siblings.into_iter().find(|file| file.rfilename == WEIGHTS)?;
+    let file = metadata.siblings.into_iter().find(|file| file.rfilename == weights)?;
     let lfs = file.lfs?;
     let sha256 = lfs.sha256.map(|hash| hash.to_ascii_lowercase()).filter(|hash| is_sha256(hash));
     Some(Facts { bytes: lfs.size.or(file.size), etag: None, sha256 })
@@ -93,6 +133,7 @@ fn facts(json: &[u8]) -> Option<Facts> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::WEIGHTS;
     use super::*;
 
     #[test]
@@ -103,11 +144,11 @@ mod tests {
             {{"rfilename":"model.safetensors","size":12,"blobId":"d","lfs":{{"sha256":"{hash}","size":12,"pointerSize":3}}}}]}}"#
         );
         let expected = Facts { bytes: Some(12), etag: None, sha256: Some(hash) };
-        assert_eq!(facts(json.as_bytes()), Some(expected));
+        assert_eq!(facts(json.as_bytes(), WEIGHTS), Some(expected));
         for wild in ["", "{}", "[]", r#"{"siblings":[]}"#, r#"{"siblings":[{"rfilename":"model.safetensors"}]}"#] {
-            assert_eq!(facts(wild.as_bytes()), None, "{wild}");
+            assert_eq!(facts(wild.as_bytes(), WEIGHTS), None, "{wild}");
         }
         let short = r#"{"siblings":[{"rfilename":"model.safetensors","lfs":{"sha256":"../..","size":1}}]}"#;
-        assert_eq!(facts(short.as_bytes()).unwrap().sha256, None);
+        assert_eq!(facts(short.as_bytes(), WEIGHTS).unwrap().sha256, None);
     }
 }

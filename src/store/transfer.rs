@@ -114,6 +114,11 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
         self.spans.borrow().total()
     }
 
+    /// What a person calls the server.
+    pub fn host(&self) -> &str {
+        super::address::host_of(&self.url)
+    }
+
     pub fn bytes(&self) -> Option<u64> {
         self.facts.borrow().bytes
     }
@@ -132,7 +137,15 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
     /// # Errors
     /// [`Halt::Changed`], [`Halt::Failed`].
     pub async fn reach(&self, end: u64) -> Result<(), Halt> {
-        let missing = self.spans.borrow().missing(0..end);
+        self.reach_in(0..end).await
+    }
+
+    /// Gets the bytes of a range, or all before its end where the server has no ranges.
+    ///
+    /// # Errors
+    /// As [`Transfer::reach`].
+    pub async fn reach_in(&self, range: Range<u64>) -> Result<(), Halt> {
+        let (missing, end) = (self.spans.borrow().missing(range.clone()), range.end);
         for range in missing {
             match self.piece(range).await {
                 Err(Halt::NoRanges) => return self.stream(end).await,

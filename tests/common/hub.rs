@@ -70,6 +70,7 @@ impl std::ops::Deref for Hub {
 }
 
 pub const WEIGHTS: &str = "model.safetensors";
+pub const PICKLE: &str = "pytorch_model.bin";
 /// Bytes of one chunk of an answer.
 pub const CHUNK: u64 = 3000;
 
@@ -110,7 +111,7 @@ impl Hub {
         }
         let name = ask.url.rsplit('/').next().unwrap_or_default();
         let Some(bytes) = self.files.borrow().get(name).cloned() else { return Ok(self.plain(404, &[], Vec::new())) };
-        if name != WEIGHTS {
+        if name != WEIGHTS && name != PICKLE {
             return Ok(self.plain(200, &[("content-type", "application/json".into())], bytes));
         }
         let fault = self.faults.borrow_mut().pop_front();
@@ -166,12 +167,13 @@ impl Hub {
     }
 
     fn metadata(&self) -> Vec<u8> {
-        let size = self.files.borrow()[WEIGHTS].len();
+        let files = self.files.borrow();
+        let name = if files.contains_key(WEIGHTS) { WEIGHTS } else { PICKLE };
+        let size = files.get(name).map_or(0, Vec::len);
         let sha256 = self.sha256.borrow();
-        format!(
-            r#"{{"siblings":[{{"rfilename":"{WEIGHTS}","size":{size},"lfs":{{"sha256":"{sha256}","size":{size}}}}}]}}"#
-        )
-        .into_bytes()
+        let others: String = files.keys().map(|name| format!(r#"{{"rfilename":"{name}"}},"#)).collect();
+        let weights = format!(r#"{{"rfilename":"{name}","size":{size},"lfs":{{"sha256":"{sha256}","size":{size}}}}}"#);
+        format!(r#"{{"siblings":[{weights},{}]}}"#, others.trim_end_matches(',')).into_bytes()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The oracle's model and figures, compiled in, so that the same tests run natively and in a browser.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod parts;
+
 use peartree::engine::{Unhurried, complete};
 use peartree::error::Result;
 use peartree::model::{Model, WeightDtype};

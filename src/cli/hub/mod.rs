@@ -10,8 +10,9 @@ mod root;
 mod storage;
 mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::folder::is_file_of_a_model;
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result, StoreError};
 use crate::model::WeightDtype;
@@ -29,7 +30,7 @@ use wire::Http;
 /// The source that `model` names, if it names a hub's: an id, perhaps with `@` and a revision. A folder that is there
 /// comes before an id, and what can be nothing but a path is one, there or not.
 pub fn source(model: &Path, dtype: WeightDtype) -> Option<Source> {
-    let text = model.to_str().filter(|_| !model.is_dir())?;
+    let text = model.to_str().filter(|_| !model.is_dir() && !is_file_of_a_model(model))?;
     let (repo, revision) = text.split_once('@').map_or((text, None), |(repo, revision)| (repo, Some(revision)));
     if !is_repo_id(repo) {
         return None;
@@ -48,16 +49,7 @@ pub fn source(model: &Path, dtype: WeightDtype) -> Option<Source> {
 /// # Errors
 /// [`StoreError`]; what is wrong with the model.
 pub fn load(source: &Source) -> Result<Session> {
-    let site = Site::of(&source.place)?.ok_or_else(|| Error::Unsupported("This is no model of a hub's.".into()))?;
-    let root = root::find()?;
-    let terms = terms();
-    let store = Store {
-        wire: Http::new(terms.stall),
-        storage: Folders::at(root.join("models")),
-        device: Machine::new(root.join("locks")),
-        terms,
-    };
-    let bar = Bar::new();
+    let (site, store, bar) = (site(source)?, store()?, Bar::new());
     let on_progress = |progress| bar.show(progress);
     let watch = Watch { control: &Unhurried, on_progress: &on_progress };
     complete(async {
@@ -65,6 +57,28 @@ pub fn load(source: &Source) -> Result<Session> {
         let model = store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
         Ok(Session::new(source.name.clone(), model).from_origin(Some(held.manifest.origin())))
     })
+}
+
+/// The folder in which a model is kept, downloaded first if it isn't yet.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn folder(source: &Source) -> Result<PathBuf> {
+    let (site, store, bar) = (site(source)?, store()?, Bar::new());
+    let on_progress = |progress| bar.show(progress);
+    let watch = Watch { control: &Unhurried, on_progress: &on_progress };
+    let key = complete(async { Ok(store.fetch(source, &site, &watch).await?.key) })?;
+    Ok(root::find()?.join("models").join(key))
+}
+
+fn site(source: &Source) -> Result<Site> {
+    Site::of(&source.place)?.ok_or_else(|| Error::Unsupported("This is no model of a hub's.".into()))
+}
+
+fn store() -> Result<Store<Http, Folders, Machine>> {
+    let (root, terms) = (root::find()?, terms());
+    let (storage, device) = (Folders::at(root.join("models")), Machine::new(root.join("locks")));
+    Ok(Store { wire: Http::new(terms.stall), storage, device, terms })
 }
 
 fn terms() -> Terms {
@@ -111,7 +125,21 @@ mod tests {
         ] {
             assert_eq!(repo(text), Some((id.into(), revision.map(str::to_owned))));
         }
-        for path in ["./gpt2", "../gpt2", "/gpt2", "gpt2/", "a/b/c", ".", "..", "~/gpt2", "C:\\gpt2", "src", ""] {
+        for path in [
+            "./gpt2",
+            "../gpt2",
+            "/gpt2",
+            "gpt2/",
+            "a/b/c",
+            ".",
+            "..",
+            "~/gpt2",
+            "C:\\gpt2",
+            "src",
+            "",
+            "Cargo.toml",
+            "a/model.safetensors",
+        ] {
             assert_eq!(repo(path), None, "{path:?}");
         }
     }

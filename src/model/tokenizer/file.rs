@@ -5,12 +5,14 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{AddedToken, ModelWrapper};
+
+use super::END_OF_TEXT;
 
 /// Longer tokens than any tokenizer has; their prefixes are walked through at every place of a text.
 const LONGEST_TOKEN_BYTES: usize = 4096;
@@ -37,6 +39,29 @@ impl TokenizerFile {
             None | Some("1.0") => Ok(file),
             Some(version) => Err(format!("It is of version {version:?}; only 1.0 is known.")),
         }
+    }
+
+    /// What stands for `vocab.json` and `merges.txt`: GPT-2's byte-level BPE, with its one special token.
+    pub fn of_gpt2(vocab_json: &[u8], merges_txt: &[u8]) -> Result<Self, String> {
+        let vocab: Tokens = serde_json::from_slice(vocab_json).map_err(|e| format!("(vocab.json) {e}."))?;
+        let merges = std::str::from_utf8(merges_txt).map_err(|_| "(merges.txt) It is not UTF-8 text.")?;
+        let lines = merges.lines().filter(|line| !line.is_empty());
+        let merges = lines.map(merge).collect::<Result<Vec<_>, _>>().map_err(|e| format!("(merges.txt) {e}."))?;
+        let is_there = matches!(&vocab, Tokens::Ids(vocab) if vocab.contains_key(END_OF_TEXT));
+        let level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+        Ok(TokenizerFile {
+            version: None,
+            added_tokens: Some(is_there.then(|| AddedToken::from(END_OF_TEXT, true)).into_iter().collect()),
+            normalizer: None,
+            pre_tokenizer: Some(level.clone()),
+            decoder: Some(level),
+            model: ModelFile {
+                kind: Some("BPE".into()),
+                vocab: Some(vocab),
+                merges: Some(MergeList(merges.into_iter().flatten().collect())),
+                ..ModelFile::default()
+            },
+        })
     }
 
     /// The model and the tokens beside it.

@@ -156,6 +156,11 @@ impl Decoding {
         let steps: Vec<_> = steps.collect::<Result<_, String>>()?;
         Ok((!steps.is_empty()).then_some(Decoding(steps)))
     }
+
+    /// Whether each token is its bytes, wherever it stands.
+    pub fn is_bytes(&self) -> bool {
+        matches!(self.0.as_slice(), [Rule { rule: Step::Crate(DecoderWrapper::ByteLevel(_)), .. }])
+    }
 }
 
 impl Decoder for Decoding {

@@ -1,0 +1,180 @@
+//! What a model is, without computing: its shape, its files, their hash, its tokenizer, and why it would be refused.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::folder::{Found, Part};
+use crate::error::{Error, Result};
+use crate::model::layout::Form;
+use crate::model::safetensors::{Dtype, Header};
+use crate::model::small::{BESIDE_CONFIG, SmallFiles, unmarked};
+use crate::model::weights::canonical;
+use crate::model::{Config, ModelLoader, WeightDtype};
+use crate::store::address::hex;
+
+/// `inspect`'s answer, as INTERFACES has it.
+#[derive(Debug, Default, Serialize)]
+pub struct Inspection {
+    config: Option<Config>,
+    /// What config.json says of variants of the architecture, in its own words.
+    variant: Map<String, Value>,
+    files: Vec<FileFacts>,
+    /// SHA-256 of the weights, file after file.
+    hash: Option<String>,
+    tokenizer: Option<TokenizerFacts>,
+    /// Nothing, for a model that runs.
+    refused: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileFacts {
+    name: String,
+    bytes: u64,
+    /// Of the weights' numbers; none for other files.
+    dtype: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct TokenizerFacts {
+    kind: &'static str,
+    /// Id of the token that begins a text.
+    bos: Option<u32>,
+    /// How many tokens it has.
+    ids: usize,
+}
+
+/// The keys of config.json that change what a GPT-2 computes.
+const VARIANTS: [&str; 5] = [
+    "activation_function",
+    "scale_attn_weights",
+    "scale_attn_by_inverse_layer_idx",
+    "reorder_and_upcast_attn",
+    "tie_word_embeddings",
+];
+
+/// Looks at the model in a folder. What is wrong with it is part of the answer, but for a folder that isn't there.
+///
+/// # Errors
+/// [`Error::NotAFolder`], [`Error::Read`].
+pub fn inspect(folder: &Path) -> Result<Inspection> {
+    let mut seen = Inspection::default();
+    let config_json = std::fs::read(folder.join("config.json")).unwrap_or_default();
+    if let Ok(Value::Object(said)) = serde_json::from_slice(unmarked(&config_json)) {
+        seen.variant = said.into_iter().filter(|(key, _)| VARIANTS.contains(&key.as_str())).collect();
+    }
+    for name in ["config.json"].into_iter().chain(BESIDE_CONFIG) {
+        if let Ok(about) = std::fs::metadata(folder.join(name)) {
+            seen.files.push(FileFacts { name: name.to_owned(), bytes: about.len(), dtype: None });
+        }
+    }
+    match Config::from_json(&config_json) {
+        Ok(config) => seen.config = Some(config),
+        Err(error) if !config_json.is_empty() => seen.refused.push(error.line()),
+        Err(_) => (),
+    }
+    match Found::look(folder) {
+        Ok(found) => seen.look_into(&found)?,
+        Err(error @ (Error::NotAFolder { .. } | Error::Read { .. })) if !folder.is_dir() => return Err(error),
+        Err(error) => seen.refuse(&error),
+    }
+    Ok(seen)
+}
+
+impl Inspection {
+    fn look_into(&mut self, found: &Found) -> Result<()> {
+        if let Some(config) = &self.config {
+            match found.small.vocabulary(config) {
+                Ok(vocabulary) => {
+                    let bos = vocabulary.bos();
+                    self.tokenizer =
+                        vocabulary.tokenizer().map(|its| TokenizerFacts { kind: its.kind(), bos, ids: its.n_tokens() });
+                }
+                Err(error) => self.refuse(&error),
+            }
+        }
+        // a damaged tokenizer says nothing of the weights
+        let alone = SmallFiles { config: found.small.config.clone(), ..SmallFiles::default() };
+        let mut loader = ModelLoader::from_files(&alone, WeightDtype::F32).ok();
+        let mut hash = Sha256::new();
+        for name in &found.parts {
+            let part = match found.open(name) {
+                Ok(part) => part,
+                Err(error) => {
+                    self.refuse(&error);
+                    continue;
+                }
+            };
+            let mut facts = FileFacts { name: name.clone(), bytes: part.bytes, dtype: None };
+            match part.contents(found.layout.form) {
+                Ok(contents) => {
+                    facts.dtype = Some(dtype(&contents).name());
+                    let whole = whole_bytes(&part, &contents, found.layout.form);
+                    let checked = loader
+                        .as_mut()
+                        .map(|loader| loader.check(name, part.bytes, &contents, whole, found.layout.is_index));
+                    if let Some(Err(error)) = checked {
+                        self.refuse(&error);
+                    }
+                }
+                Err(error) => self.refuse(&error),
+            }
+            part.read(|bytes| {
+                hash.update(bytes);
+                Ok(())
+            })?;
+            self.files.push(facts);
+        }
+        self.hash = Some(hex(&hash.finalize()));
+        Ok(())
+    }
+
+    fn refuse(&mut self, error: &Error) {
+        let line = error.line();
+        if !self.refused.contains(&line) {
+            self.refused.push(line);
+        }
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        let mut lines = Vec::new();
+        if let Some(Config { n_layer, n_head, d_model, d_mlp, n_ctx, vocab_size, .. }) = &self.config {
+            lines.push(format!(
+                "GPT-2 of {n_layer} layers, {n_head} heads, width {d_model}, MLP {d_mlp}, context {n_ctx}, vocabulary {vocab_size}"
+            ));
+        }
+        lines.extend(self.variant.iter().map(|(key, value)| format!("{key:32} {value}")));
+        lines.extend(
+            self.files
+                .iter()
+                .map(|file| format!("{:40} {:>14} bytes {}", file.name, file.bytes, file.dtype.unwrap_or_default())),
+        );
+        lines.extend(self.hash.iter().map(|hash| format!("{:32} {hash}", "sha256 of the weights")));
+        lines.push(match &self.tokenizer {
+            None => "no tokenizer: it reads ids only".to_owned(),
+            Some(TokenizerFacts { kind, bos, ids }) => {
+                let bos = bos.map_or("nothing".to_owned(), |bos| format!("#{bos}"));
+                format!("tokenizer of the kind {kind}, {ids} tokens; a text begins with {bos}")
+            }
+        });
+        lines.extend(self.refused.iter().map(|reason| format!("refused: {reason}")));
+        lines.join("\n")
+    }
+}
+
+/// How long the file should be.
+fn whole_bytes(part: &Part, contents: &Header, form: Form) -> u64 {
+    match form {
+        Form::Pickle => part.bytes,
+        Form::Safetensors => contents.data_bytes.saturating_add(part.header_bytes()),
+    }
+}
+
+/// Of the token embedding, or else of the first tensor.
+fn dtype(contents: &Header) -> Dtype {
+    let wte = contents.tensors.iter().find(|tensor| canonical(&tensor.name) == "wte.weight");
+    wte.or(contents.tensors.first()).map_or(Dtype::Other, |tensor| tensor.dtype)
+}
