@@ -131,7 +131,7 @@ fn unpack(bytes: &[u8], codec: i64, unpacked_bytes: usize) -> Outcome<Vec<u8>> {
             snap::raw::Decoder::new().decompress_vec(bytes).map_err(|_| damaged())?
         }
         2 => read(flate2::read::MultiGzDecoder::new(bytes), unpacked_bytes)?,
-        6 => read(crate::documents::unpack::Zstd::new(bytes), unpacked_bytes)?,
+        6 => read(crate::documents::unpack::Zstd::new(bytes, bytes.len() as u64), unpacked_bytes)?,
         other => {
             let name = ["", "", "", "LZO", "Brotli", "LZ4", "", "LZ4"].get(other as usize).unwrap_or(&"something");
             return Err(format!("it is packed with {name}. Write it with Snappy, gzip or Zstandard."));
