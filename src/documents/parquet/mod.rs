@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use super::broken;
 use super::source::Source;
-use page::{Column, LONGEST_PAGE_BYTES};
+use page::Column;
 use thrift::Struct;
 
 /// Longest footer: those of a thousand row groups have some megabytes.
@@ -22,6 +22,13 @@ const LONGEST_FOOTER_BYTES: u64 = 64 << 20;
 const HEADER_BYTES: usize = 1 << 14;
 const LONGEST_HEADER_BYTES: usize = 16 << 20;
 
+/// Most bytes of an unpacked page beyond the file's own, and of any.
+const PAGE_ROOM_BYTES: u64 = 12 << 20;
+const LONGEST_PAGE_BYTES: u64 = 256 << 20;
+/// Most rows of a file: so many, and so many for each of its bytes. More are a damaged file's, or a malicious one's.
+const ROWS: u64 = 10_000;
+const ROWS_A_BYTE: u64 = 1000;
+
 type Outcome<T> = Result<T, String>;
 
 /// One column chunk's place in the file.
@@ -29,6 +36,7 @@ type Outcome<T> = Result<T, String>;
 struct Chunk {
     start: u64,
     end: u64,
+    rows: u64,
     column: Column,
 }
 
@@ -39,8 +47,10 @@ pub struct Texts {
     chunks: VecDeque<Chunk>,
     /// Where the next page of the first chunk begins.
     at: u64,
-    dictionary: Vec<String>,
-    page: VecDeque<String>,
+    /// Rows of that chunk which are still to come.
+    rows: u64,
+    dictionary: Vec<Rc<str>>,
+    page: VecDeque<Rc<str>>,
 }
 
 impl Texts {
@@ -56,30 +66,42 @@ impl Texts {
             return Err(no_parquet());
         }
         let footer = read(&*file, len - 8 - footer_bytes, footer_bytes as usize)?;
-        let footer = thrift::read(&mut &footer[..]).ok_or_else(no_parquet)?;
+        let footer = thrift::read(&mut &footer[..], len).ok_or_else(no_parquet)?;
         let (path, is_optional) = text_column(&footer)?;
-        let chunk = |group: &Struct| chunk(group, &path, is_optional).filter(|chunk| chunk.end <= len);
-        let chunks = footer.structs(4).map(|group| chunk(group).ok_or_else(no_parquet)).collect::<Outcome<_>>()?;
-        let mut texts = Texts { file, read_bytes, chunks, at: 0, dictionary: Vec::new(), page: VecDeque::new() };
+        // what is unpacked is held twice for a moment
+        let most_bytes = LONGEST_PAGE_BYTES.min(len.saturating_add(PAGE_ROOM_BYTES)) as usize;
+        let column = Column { codec: 0, is_optional, most_bytes };
+        let chunk = |group: &Struct| chunk(group, &path, column).filter(|chunk| chunk.end <= len);
+        let chunks: VecDeque<Chunk> =
+            footer.structs(4).map(|group| chunk(group).ok_or_else(no_parquet)).collect::<Outcome<_>>()?;
+        let rows = chunks.iter().fold(0u64, |rows, chunk| rows.saturating_add(chunk.rows));
+        if rows > len.saturating_mul(ROWS_A_BYTE).saturating_add(ROWS) {
+            return Err(format!("it says that it has {rows} rows, in {len} bytes. It is damaged: get it again."));
+        }
+        let (dictionary, page) = (Vec::new(), VecDeque::new());
+        let mut texts = Texts { file, read_bytes, chunks, at: 0, rows: 0, dictionary, page };
         texts.begin_chunk();
         Ok(texts)
     }
 
     fn begin_chunk(&mut self) {
-        self.at = self.chunks.front().map_or(0, |chunk| chunk.start);
+        (self.at, self.rows) = self.chunks.front().map_or((0, 0), |chunk| (chunk.start, chunk.rows));
         self.dictionary.clear();
     }
 
     pub fn next_text(&mut self) -> Outcome<Option<String>> {
         loop {
             if let Some(text) = self.page.pop_front() {
-                return Ok(Some(text));
+                return Ok(Some(text.to_string()));
             }
             let Some(&chunk) = self.chunks.front() else {
                 // other columns count as read with this one
                 return Ok(None);
             };
             if self.at >= chunk.end {
+                if self.rows > 0 {
+                    return Err(format!("it lacks {} rows that it says it has. Get it again.", self.rows));
+                }
                 self.chunks.pop_front();
                 self.begin_chunk();
                 continue;
@@ -90,8 +112,9 @@ impl Texts {
 
     fn next_page(&mut self, chunk: Chunk) -> Outcome<()> {
         let (header, header_bytes) = self.header(chunk)?;
-        let bytes =
-            header.size(3).filter(|&bytes| bytes <= LONGEST_PAGE_BYTES).ok_or("one of its pages is too long.")?;
+        let rows = page::rows(&header)? as u64;
+        self.rows = self.rows.checked_sub(rows).ok_or("it has more rows than it says. Get it again.")?;
+        let bytes = header.size(3).ok_or("one of its pages is damaged. Get the file again.")?;
         let page = read(&*self.file, self.at + header_bytes as u64, bytes)?;
         if header.number(1) == Some(2) {
             self.dictionary = page::dictionary(&header, &page, chunk.column)?;
@@ -111,7 +134,7 @@ impl Texts {
             let room_now = room.min(usize::try_from(chunk.end - self.at).unwrap_or(room));
             let bytes = read(&*self.file, self.at, room_now)?;
             let mut rest = &bytes[..];
-            if let Some(header) = thrift::read(&mut rest) {
+            if let Some(header) = thrift::read(&mut rest, 0) {
                 return Ok((header, bytes.len() - rest.len()));
             }
             if room_now < room || room >= LONGEST_HEADER_BYTES {
@@ -157,14 +180,19 @@ fn past(schema: &[&Struct], at: usize) -> usize {
 }
 
 /// The column's part of one row group.
-fn chunk(group: &Struct, path: &str, is_optional: bool) -> Option<Chunk> {
+fn chunk(group: &Struct, path: &str, column: Column) -> Option<Chunk> {
     let is_it = |data: &&Struct| matches!(data.list(3), [thrift::Value::Bytes(name)] if name == path.as_bytes());
     let data = group.structs(1).filter_map(|column| column.structure(3)).find(is_it)?;
     let pages = u64::try_from(data.number(9)?).ok()?;
     let dictionary = data.number(11).and_then(|at| u64::try_from(at).ok()).filter(|&at| at > 0);
     let start = dictionary.map_or(pages, |at| at.min(pages));
     let end = start.checked_add(u64::try_from(data.number(7)?).ok()?)?;
-    Some(Chunk { start, end, column: Column { codec: data.number(4)?, is_optional } })
+    let rows = u64::try_from(group.number(3)?).ok()?;
+    // a column at the top has a value, or none, in each row
+    if data.number(5)? != group.number(3)? {
+        return None;
+    }
+    Some(Chunk { start, end, rows, column: Column { codec: data.number(4)?, ..column } })
 }
 
 fn read(file: &dyn Source, start: u64, len: usize) -> Outcome<Vec<u8>> {
