@@ -256,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_empty_groups_and_empty_pages_are_read_and_no_other_column() {
+        let read = |bytes: &[u8]| texts("a.parquet", bytes).map(|texts| texts.len());
+        assert_eq!(read(include_bytes!("../../tests/fixtures/parquet/delta-texts.parquet")).unwrap(), 60);
+        assert_eq!(read(include_bytes!("../../tests/fixtures/parquet/empty-group.parquet")).unwrap(), 3);
+        assert_eq!(read(include_bytes!("../../tests/fixtures/parquet/empty-page.parquet")).unwrap(), 3);
+        let other = read(include_bytes!("../../tests/fixtures/parquet/other-column.parquet")).unwrap_err().to_string();
+        assert!(other.contains("\"system\"") && other.contains("\"conversations\""), "{other}");
+    }
+
+    #[test]
     fn damaged_parquet_files_are_refused_or_read_and_never_panic() {
         for (name, bytes) in PARQUET {
             for at in (0..bytes.len()).step_by(7) {

@@ -29,6 +29,10 @@ const LONGEST_PAGE_BYTES: u64 = 256 << 20;
 const ROWS: u64 = 10_000;
 const ROWS_A_BYTE: u64 = 1000;
 
+/// Columns that a message lists, and characters of each.
+const LISTED: usize = 20;
+const LISTED_CHARS: usize = 60;
+
 type Outcome<T> = Result<T, String>;
 
 /// One column chunk's place in the file.
@@ -40,7 +44,7 @@ struct Chunk {
     column: Column,
 }
 
-/// The column `text` of a file, or its only column of texts.
+/// The column `text` of a file.
 pub struct Texts {
     file: Rc<dyn Source>,
     read_bytes: Rc<Cell<u64>>,
@@ -72,8 +76,9 @@ impl Texts {
         let most_bytes = LONGEST_PAGE_BYTES.min(len.saturating_add(PAGE_ROOM_BYTES)) as usize;
         let column = Column { codec: 0, is_optional, most_bytes };
         let chunk = |group: &Struct| chunk(group, &path, column).filter(|chunk| chunk.end <= len);
+        let groups = footer.structs(4).filter(|group| group.number(3) != Some(0));
         let chunks: VecDeque<Chunk> =
-            footer.structs(4).map(|group| chunk(group).ok_or_else(no_parquet)).collect::<Outcome<_>>()?;
+            groups.map(|group| chunk(group).ok_or_else(no_parquet)).collect::<Outcome<_>>()?;
         let rows = chunks.iter().fold(0u64, |rows, chunk| rows.saturating_add(chunk.rows));
         if rows > len.saturating_mul(ROWS_A_BYTE).saturating_add(ROWS) {
             return Err(format!("it says that it has {rows} rows, in {len} bytes. It is damaged: get it again."));
@@ -145,28 +150,24 @@ impl Texts {
     }
 }
 
-/// The name of the column with the texts, and whether rows may lack one.
+/// The name of the column with the texts, and whether rows may lack one. A column of another name is never taken for it.
 fn text_column(footer: &Struct) -> Outcome<(String, bool)> {
     let schema: Vec<&Struct> = footer.structs(2).collect();
-    let mut columns = Vec::new();
+    let mut names = Vec::new();
     let mut at = 1;
     while let Some(element) = schema.get(at) {
+        let name = element.text(4).unwrap_or_default();
         // a column at the top is a leaf of strings that doesn't repeat
         let is_leaf = element.number(5).unwrap_or(0) == 0;
-        if is_leaf && element.number(1) == Some(6) && element.number(3) != Some(2) {
-            columns.push((element.text(4).unwrap_or_default().to_owned(), element.number(3) == Some(1)));
+        if name == "text" && is_leaf && element.number(1) == Some(6) && element.number(3) != Some(2) {
+            return Ok((name.to_owned(), element.number(3) == Some(1)));
+        }
+        if names.len() < LISTED {
+            names.push(format!("{:?}", name.chars().take(LISTED_CHARS).collect::<String>()));
         }
         at = past(&schema, at);
     }
-    let named = columns.iter().position(|(name, _)| name == "text");
-    match (named, columns.len()) {
-        (Some(at), _) => Ok(columns.swap_remove(at)),
-        (None, 1) => Ok(columns.swap_remove(0)),
-        _ => {
-            let names: Vec<&str> = columns.iter().map(|(name, _)| &name[..]).collect();
-            Err(format!("it has no column \"text\". Its columns of texts: {}.", names.join(", ")))
-        }
-    }
+    Err(format!("it has no column \"text\" of texts. Its columns: {}. Rename the one that is meant.", names.join(", ")))
 }
 
 /// Where the next element begins after `at` and all that is inside it.

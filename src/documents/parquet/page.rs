@@ -85,6 +85,7 @@ pub fn texts(header: &Struct, bytes: &[u8], column: Column, dictionary: &[Rc<str
         Some(0) => plain(values, present),
         Some(2 | 8) => from_dictionary(values, present, dictionary),
         Some(6) => delta_lengths(values, present),
+        Some(7) => delta_texts(values, present, column.most_bytes),
         other => Err(format!(
             "its texts are stored as encoding {}, which isn't read here. Write them plain or with a dictionary.",
             other.unwrap_or(-1)
@@ -137,6 +138,26 @@ fn delta_lengths(mut bytes: &[u8], n: usize) -> Outcome<Vec<Rc<str>>> {
     lens.into_iter()
         .map(|len| text(usize::try_from(len).ok().and_then(|len| take(&mut bytes, len)).ok_or_else(damaged)?))
         .collect()
+}
+
+/// How much each has of the one before, then the rest of each as [`delta_lengths`] has it.
+fn delta_texts(mut bytes: &[u8], n: usize, most_bytes: usize) -> Outcome<Vec<Rc<str>>> {
+    within(n, MOST_TEXTS)?;
+    let shared = deltas(&mut bytes, n).filter(|shared| shared.len() == n).ok_or_else(damaged)?;
+    let lens = deltas(&mut bytes, n).filter(|lens| lens.len() == n).ok_or_else(damaged)?;
+    let (mut texts, mut last, mut all) = (Vec::new(), Vec::new(), 0usize);
+    for (shared, len) in shared.into_iter().zip(lens) {
+        let shared = usize::try_from(shared).ok().filter(|&shared| shared <= last.len()).ok_or_else(damaged)?;
+        let rest = usize::try_from(len).ok().and_then(|len| take(&mut bytes, len)).ok_or_else(damaged)?;
+        last.truncate(shared);
+        last.extend_from_slice(rest);
+        all = all.saturating_add(last.len());
+        if all > most_bytes {
+            return Err("the texts of one of its pages are too long for a file of this size.".into());
+        }
+        texts.push(text(&last)?);
+    }
+    Ok(texts)
 }
 
 /// Undoes a page's compression.
