@@ -12,7 +12,7 @@ mod unpack;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ impl Texts {
             Some(packing) => packing.unpack(bytes, file.len_bytes())?,
             None => Box::new(bytes),
         };
-        let reader = Box::new(BufReader::with_capacity(1 << 18, reader));
+        let reader = Box::new(BufReader::with_capacity(1 << 18, without_mark(reader).map_err(|e| broken(&e))?));
         match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
             "txt" => Ok(Texts::Plain(pieces::TextFile::new(reader))),
             "jsonl" | "ndjson" => Ok(Texts::Lines(reader)),
@@ -109,6 +109,16 @@ impl Texts {
             _ => Err("its name ends in none of .txt, .jsonl, .json and .parquet (or .gz or .zst after them).".into()),
         }
     }
+}
+
+/// Leaves off the mark of UTF-8, which is no part of a text.
+fn without_mark(mut bytes: impl std::io::Read) -> std::io::Result<impl std::io::Read> {
+    let mut head = Vec::new();
+    (&mut bytes).take(text::MARK.len() as u64).read_to_end(&mut head)?;
+    if head == text::MARK {
+        head.clear();
+    }
+    Ok(std::io::Cursor::new(head).chain(bytes))
 }
 
 fn unreadable(name: &str, why: String) -> Error {
@@ -153,6 +163,21 @@ mod tests {
         assert_eq!(texts("a.jsonl", lines).unwrap(), ["a \"b\"", "é\n"]);
         assert_eq!(texts("A.JSON", " [ \"a]\\\\\", \"\\\"b\\\"\" , \"\"]\n").unwrap(), ["a]\\", "\"b\"", ""]);
         assert_eq!(texts("a.json", "[]").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn marks_and_nulls_are_no_texts() {
+        for (name, bytes) in
+            [("a.txt", "a"), ("a.json", "[\"a\"]"), ("a.jsonl", "{\"text\":\"a\"}\r\n{\"text\":null}\n")]
+        {
+            assert_eq!(texts(name, format!("\u{feff}{bytes}")).unwrap(), ["a"], "{name}");
+            assert_eq!(
+                texts(&format!("{name}.gz"), gz(format!("\u{feff}{bytes}").as_bytes())).unwrap(),
+                ["a"],
+                "{name}"
+            );
+        }
+        assert_eq!(texts("a.jsonl", "{\"text\":\"\"}").unwrap(), [""]);
     }
 
     #[test]
