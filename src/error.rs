@@ -73,6 +73,10 @@ pub enum Error {
         "What was kept of the pass belongs to another one, or is damaged. Delete the checkpoint, or give another folder."
     )]
     Checkpoint,
+    #[error(
+        "What was kept of the pass is damaged: {part}. Delete the checkpoint and begin anew, or give another folder."
+    )]
+    DamagedCheckpoint { part: String },
     /// Another program's, as that one said it.
     #[error("{message}")]
     Told { code: String, message: String },
@@ -138,7 +142,7 @@ impl Error {
             Error::Read { .. } => "read_failed",
             Error::Unsupported(_) => "unsupported",
             Error::Merge(_) => "cannot_merge",
-            Error::Checkpoint => "bad_checkpoint",
+            Error::Checkpoint | Error::DamagedCheckpoint { .. } => "bad_checkpoint",
             Error::Told { code, .. } => code,
             Error::NoModel => "no_model",
             Error::Cancelled => "cancelled",

@@ -316,13 +316,64 @@ fn a_document_of_many_pieces_is_cut_and_the_next_one_is_whole() {
     assert_eq!(both.documents, 2);
 }
 
+/// One bit in every so many bytes is turned over: each damaged part is refused, and named.
+#[test]
+fn no_flipped_bit_of_a_checkpoint_or_folder_goes_unseen() {
+    let session = session();
+    let some: Vec<String> = corpus().into_iter().take(40).collect();
+    let findings = whole(&session, &some, &CorpusOptions { top: 2, ..options() });
+    let kept = findings.to_bytes().unwrap();
+    let places = |len: usize| {
+        (0..300).chain((300..len).step_by(len / 400 + 1)).chain(len.saturating_sub(50)..len).filter(move |&at| at < len)
+    };
+    for at in places(kept.len()) {
+        let mut damaged = kept.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let error = Findings::from_bytes(&damaged).expect_err("went unseen");
+        assert_eq!(error.code(), "bad_checkpoint", "byte {at}");
+        assert!(at < 8 || error.to_string().contains("damaged: "), "byte {at}: {error}");
+    }
+    assert!(Findings::from_bytes(&[&kept[..], b"x"].concat()).is_err());
+    let files = bytes(&findings);
+    let with = |name: &str, changed: &[u8]| {
+        let file = |file: &str| {
+            Ok(if file == name {
+                changed.to_vec()
+            } else {
+                files.iter().find(|(other, _)| other == file).unwrap().1.clone()
+            })
+        };
+        folder::read(file)
+    };
+    for (name, good) in &files {
+        assert!(with(name, good).is_ok());
+        for at in places(good.len()) {
+            let mut damaged = good.clone();
+            damaged[at] ^= 1 << (at % 8);
+            let error = with(name, &damaged).err().unwrap_or_else(|| panic!("byte {at} of {name} went unseen"));
+            assert!(error.to_string().contains(name.as_str()) || at < 16, "byte {at} of {name}: {error}");
+        }
+    }
+    // a record in another's place, and a file of another run
+    let (name, layer) = files.iter().find(|(name, _)| name.starts_with("layer-")).unwrap();
+    let mut swapped = layer.clone();
+    swapped.rotate_left(folder::record_bytes(2));
+    assert!(with(name, &swapped).unwrap_err().to_string().contains("at neuron 0"));
+    let other = bytes(&whole(&session, &some[1..], &CorpusOptions { top: 2, ..options() }));
+    for (name, other) in other.iter().filter(|(name, _)| name != folder::INDEX && name != folder::TOKENS) {
+        assert!(with(name, other).is_err(), "another run's {name} was taken");
+    }
+    let old = with(folder::INDEX, b"{\"format\":1,\"plan\":{}}").unwrap_err().to_string();
+    assert!(old.contains("earlier version"), "{old}");
+}
+
 #[test]
 fn damaged_checkpoints_are_refused() {
     let session = session();
     let good = pass(&session, &corpus(), &options(), Shards::all(), None, 2).unwrap();
     let bytes = good.to_bytes().unwrap();
     for cut in [0, 4, 9, bytes.len() / 2, bytes.len() - 1] {
-        assert!(matches!(Findings::from_bytes(&bytes[..cut]), Err(Error::Checkpoint)));
+        assert_eq!(Findings::from_bytes(&bytes[..cut]).unwrap_err().code(), "bad_checkpoint");
     }
     let other = CorpusOptions { pack: true, ..options() };
     assert!(matches!(pass(&session, &corpus(), &other, Shards::all(), Some(good), 1), Err(Error::Checkpoint)));

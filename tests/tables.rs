@@ -43,6 +43,27 @@ fn what_is_written_is_read_again() {
     assert_same(&found.tokens, &table.tokens);
 }
 
+/// Each tensor of a table, and of one that is being made, has its hash.
+#[test]
+fn a_flipped_bit_is_seen_and_its_tensor_named() {
+    let engine = engine();
+    let mut making = complete(Making::new(&engine, Convention::Raw, 4, "hash".into(), &Unhurried)).unwrap();
+    complete(making.step(&engine)).unwrap();
+    for (file, is_table) in [(tables::write(&table()).unwrap(), true), (checkpoint::write(&making), false)] {
+        let data = 8 + u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+        for at in (data..file.len()).step_by((file.len() - data) / 60 + 1).chain([file.len() - 1]) {
+            let mut damaged = file.clone();
+            damaged[at] ^= 1 << (at % 8);
+            let error = match is_table {
+                true => tables::read(&damaged).map(drop),
+                false => complete(checkpoint::resume(&engine, &damaged, "hash")).map(drop),
+            };
+            let error = error.expect_err("went unseen").to_string();
+            assert!(error.contains("is damaged (its hash"), "byte {at}: {error}");
+        }
+    }
+}
+
 #[test]
 fn values_that_span_much_are_kept_whole() {
     let mut table = table();

@@ -53,8 +53,8 @@ pub struct CorpusArguments {
     #[arg(long, value_name = "i/n", requires = "out")]
     shard: Option<String>,
     /// How often an unfinished pass is written to --out, from where the same command goes on
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
-    checkpoint: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, allow_negative_numbers = true)]
+    checkpoint: Duration,
 }
 
 #[derive(Args)]
@@ -112,7 +112,7 @@ pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> R
     let mut pass = Pass::new(session.subject(), documents, (plan, shards), before)?;
     let bar = progress_bar("reading {bar:32} {bytes} of {total_bytes}, {msg}, {eta} left", bytes);
     let (start, began_with) = (Instant::now(), pass.findings().positions);
-    let (mut saved, pause) = (Instant::now(), Duration::from_secs_f64(arguments.checkpoint.clamp(0.0, 1e6)));
+    let (mut saved, pause) = (Instant::now(), arguments.checkpoint);
     while complete(pass.step(&Unhurried))? {
         tell(&bar, pass.read_bytes(), pass.findings().positions - began_with, start);
         if let Some(out) = arguments.out.as_ref().filter(|_| saved.elapsed() >= pause) {
@@ -167,6 +167,12 @@ impl CorpusArguments {
     }
 }
 
+/// A pause in seconds.
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=1e6).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "must be from 0 to 1000000 seconds".into())
+}
+
 /// What an earlier run of the same command has left.
 enum Kept {
     Nothing,
@@ -201,6 +207,11 @@ struct Disk {
 
 impl Disk {
     fn open(path: &Path) -> Result<Self> {
+        // asked first: opening a pipe waits for whoever writes into it
+        if !fs::metadata(path).map_err(|e| unreadable(path, &e))?.is_file() {
+            let why = "it is no file, but a folder, a pipe or a device. Give files.".into();
+            return Err(Error::Read { what: path.display().to_string(), why });
+        }
         let file = File::open(path).map_err(|e| unreadable(path, &e))?;
         let bytes = file.metadata().map_err(|e| unreadable(path, &e))?.len();
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -247,4 +258,26 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
 fn tell(bar: &ProgressBar, bytes: u64, positions: u64, start: Instant) {
     bar.set_position(bytes);
     bar.set_message(format!("{:.0} tokens/s", positions as f64 / start.elapsed().as_secs_f64().max(1e-3)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_a_number_of_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["nan", "inf", "-inf", "-1", "1e300", "1000001", "", "x"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_files_are_read() {
+        for path in ["/dev/zero", "/dev/null", "/tmp"] {
+            let error = Disk::open(Path::new(path)).err().unwrap().to_string();
+            assert!(error.contains("it is no file"), "{error}");
+        }
+    }
 }

@@ -11,10 +11,12 @@ type Outcome<T> = Result<T, String>;
 /// One line of a `.jsonl` file; what else it holds is left alone.
 #[derive(Deserialize)]
 struct Line {
-    text: String,
+    /// A row without a text is null; that it isn't there at all is a mistake.
+    #[serde(deserialize_with = "Option::deserialize")]
+    text: Option<String>,
 }
 
-/// The text of the next line that isn't empty.
+/// The text of the next line that has one: empty lines and nulls are passed over.
 pub fn next_line(lines: &mut impl BufRead) -> Outcome<Option<String>> {
     let mut line = Vec::new();
     loop {
@@ -29,7 +31,9 @@ pub fn next_line(lines: &mut impl BufRead) -> Outcome<Option<String>> {
         if !line.trim_ascii().is_empty() {
             let line: Line = serde_json::from_slice(&line)
                 .map_err(|e| format!("{e}. A .jsonl file has an object with a \"text\" in each line."))?;
-            return Ok(Some(line.text));
+            if line.text.is_some() {
+                return Ok(line.text);
+            }
         }
     }
 }

@@ -7,11 +7,12 @@ mod json;
 mod parquet;
 mod pieces;
 mod source;
+mod text;
 mod unpack;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ use pieces::Pieces;
 pub use pieces::{Piece, cut};
 use source::SourceReader;
 pub use source::{Memory, Source};
+use unpack::Packing;
 
 /// Most bytes of one line or one string: more is some other kind of file.
 const LONGEST_BYTES: usize = 64 << 20;
@@ -90,14 +92,12 @@ impl Texts {
     fn open(file: Rc<dyn Source>, read_bytes: &Rc<Cell<u64>>) -> std::result::Result<Self, String> {
         let name = file.name().to_lowercase();
         let bytes = SourceReader::new(file.clone(), read_bytes.clone());
-        let (name, reader): (&str, Box<dyn std::io::Read>) = if let Some(name) = name.strip_suffix(".gz") {
-            (name, Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(bytes))))
-        } else if let Some(name) = name.strip_suffix(".zst") {
-            (name, Box::new(unpack::Zstd::new(bytes)))
-        } else {
-            (&name, Box::new(bytes))
+        let (name, packing) = Packing::of(&name);
+        let reader: Box<dyn std::io::Read> = match packing {
+            Some(packing) => packing.unpack(bytes, file.len_bytes())?,
+            None => Box::new(bytes),
         };
-        let reader = Box::new(BufReader::with_capacity(1 << 18, reader));
+        let reader = Box::new(BufReader::with_capacity(1 << 18, without_mark(reader).map_err(|e| broken(&e))?));
         match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
             "txt" => Ok(Texts::Plain(pieces::TextFile::new(reader))),
             "jsonl" | "ndjson" => Ok(Texts::Lines(reader)),
@@ -109,6 +109,16 @@ impl Texts {
             _ => Err("its name ends in none of .txt, .jsonl, .json and .parquet (or .gz or .zst after them).".into()),
         }
     }
+}
+
+/// Leaves off the mark of UTF-8, which is no part of a text.
+fn without_mark(mut bytes: impl std::io::Read) -> std::io::Result<impl std::io::Read> {
+    let mut head = Vec::new();
+    (&mut bytes).take(text::MARK.len() as u64).read_to_end(&mut head)?;
+    if head == text::MARK {
+        head.clear();
+    }
+    Ok(std::io::Cursor::new(head).chain(bytes))
 }
 
 fn unreadable(name: &str, why: String) -> Error {
@@ -156,6 +166,21 @@ mod tests {
     }
 
     #[test]
+    fn marks_and_nulls_are_no_texts() {
+        for (name, bytes) in
+            [("a.txt", "a"), ("a.json", "[\"a\"]"), ("a.jsonl", "{\"text\":\"a\"}\r\n{\"text\":null}\n")]
+        {
+            assert_eq!(texts(name, format!("\u{feff}{bytes}")).unwrap(), ["a"], "{name}");
+            assert_eq!(
+                texts(&format!("{name}.gz"), gz(format!("\u{feff}{bytes}").as_bytes())).unwrap(),
+                ["a"],
+                "{name}"
+            );
+        }
+        assert_eq!(texts("a.jsonl", "{\"text\":\"\"}").unwrap(), [""]);
+    }
+
+    #[test]
     fn packed_files_are_unpacked_part_by_part() {
         let mut two = gz(b"[\"a\",");
         two.extend(gz(b"\"b\"]"));
@@ -167,6 +192,49 @@ mod tests {
         let mut two = pack(&text);
         two.extend(pack("end"));
         assert_eq!(texts("a.txt.zst", two).unwrap(), [text + "end"]);
+    }
+
+    #[test]
+    fn padding_skipped_frames_and_what_is_not_packed_are_read() {
+        assert_eq!(texts("a.txt.gz", [gz(b"a"), gz(b"b"), vec![0; 512]].concat()).unwrap(), ["ab"]);
+        assert_eq!(texts("a.jsonl.gz", "{\"text\":\"a\"}\n").unwrap(), ["a"]);
+        assert_eq!(texts("a.txt.gz", "").unwrap(), [""]);
+        let frame = zstd(b"a");
+        let skipped = b"\x50\x2a\x4d\x18\x02\0\0\0xx";
+        assert_eq!(texts("a.txt.zst", [skipped, &frame[..], skipped, &frame].concat()).unwrap(), ["aa"]);
+        assert!(texts("a.txt.zst", [&frame[..], &skipped[..9]].concat()).is_err());
+        // a window of 2 GiB, for one byte stored as it is
+        assert_eq!(texts("a.txt.zst", b"\x28\xb5\x2f\xfd\0\xa8\x09\0\0a").unwrap(), ["a"]);
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
+    /// Wherever a bit of a packed text is turned over, the text is the same or none.
+    #[test]
+    fn no_flipped_bit_of_a_packed_file_goes_unseen() {
+        let text: String = (0..300).map(|n| format!("Line {n} of apples and {} pears.\n", n * n)).collect();
+        let gzip = [gz(&text.as_bytes()[..4000]), gz(&text.as_bytes()[4000..])].concat();
+        for (name, packed) in [("a.txt.gz", gzip), ("a.txt.zst", zstd(text.as_bytes()))] {
+            for bit in (0..8 * packed.len()).step_by(5) {
+                let mut damaged = packed.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                if let Ok(found) = texts(name, damaged) {
+                    assert!(found == [text.clone()], "{name}: bit {bit} changed the text in silence");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_beyond_what_the_file_could_need_is_refused() {
+        // blocks of one byte repeated, 128 KiB each, with a window of 2 GiB
+        let mut bomb = b"\x28\xb5\x2f\xfd\0\xa8".to_vec();
+        (0..2000).for_each(|_| bomb.extend(b"\x02\0\x10a"));
+        bomb.extend(b"\x03\0\x10a");
+        let error = texts("a.txt.zst", bomb).unwrap_err().to_string();
+        assert!(error.contains("MB of memory"), "{error}");
     }
 
     #[test]
@@ -213,6 +281,16 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_empty_groups_and_empty_pages_are_read_and_no_other_column() {
+        let read = |bytes: &[u8]| texts("a.parquet", bytes).map(|texts| texts.len());
+        assert_eq!(read(include_bytes!("../../tests/fixtures/parquet/delta-texts.parquet")).unwrap(), 60);
+        assert_eq!(read(include_bytes!("../../tests/fixtures/parquet/empty-group.parquet")).unwrap(), 3);
+        assert_eq!(read(include_bytes!("../../tests/fixtures/parquet/empty-page.parquet")).unwrap(), 3);
+        let other = read(include_bytes!("../../tests/fixtures/parquet/other-column.parquet")).unwrap_err().to_string();
+        assert!(other.contains("\"system\"") && other.contains("\"conversations\""), "{other}");
+    }
+
+    #[test]
     fn damaged_parquet_files_are_refused_or_read_and_never_panic() {
         for (name, bytes) in PARQUET {
             for at in (0..bytes.len()).step_by(7) {
@@ -234,8 +312,10 @@ mod tests {
             ("a.json", b"[\"a\" \"b\"]".to_vec()),
             ("a.jsonl", b"{\"txt\":\"a\"}".to_vec()),
             ("a.txt.gz", cut[..cut.len() - 10].to_vec()),
-            ("a.txt.gz", b"no gz".to_vec()),
-            ("a.txt.zst", b"no zst".to_vec()),
+            ("a.txt.gz", b"no gz\x01".to_vec()),
+            ("a.txt.zst", b"no zst\x01".to_vec()),
+            ("a.txt.gz", [gz(b"a"), b"more".to_vec()].concat()),
+            ("a.txt.gz", [gz(b"a"), b"\0\0more".to_vec()].concat()),
             ("a.parquet", b"no parquet".to_vec()),
             ("a.parquet.gz", Vec::new()),
             ("a.pdf", Vec::new()),

@@ -1,42 +1,126 @@
-//! Zstandard files, frame after frame.
+//! Packed files as they are unpacked: gzip in any number of members, Zstandard in any number of frames, or neither, where
+//! a download has unpacked them already. What a checksum says is compared.
+
+mod zstd;
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use flate2::bufread::GzDecoder;
 
-/// Unpacked at once.
-const BLOCK_BYTES: usize = 1 << 17;
+use super::text::{MARK, is_text};
+pub use zstd::Zstd;
 
-/// Unpacks as it is read.
-pub struct Zstd<R: Read> {
-    packed: BufReader<R>,
-    decoder: FrameDecoder,
-    is_inside: bool,
+/// A file's first bytes, by which it is told what it is.
+const HEAD_BYTES: usize = 512;
+
+/// How a file's name says that it is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    Gzip,
+    Zstandard,
 }
 
-impl<R: Read> Zstd<R> {
-    pub fn new(packed: R) -> Self {
-        Zstd { packed: BufReader::new(packed), decoder: FrameDecoder::new(), is_inside: false }
+impl Packing {
+    /// Takes the packing's ending off a name in lower case.
+    pub fn of(name: &str) -> (&str, Option<Packing>) {
+        match (name.strip_suffix(".gz"), name.strip_suffix(".zst")) {
+            (Some(name), _) => (name, Some(Packing::Gzip)),
+            (_, Some(name)) => (name, Some(Packing::Zstandard)),
+            _ => (name, None),
+        }
+    }
+
+    /// The unpacked bytes of a file that is so long.
+    ///
+    /// # Errors
+    /// Bytes that are neither packed nor text.
+    pub fn unpack(self, packed: impl Read + 'static, file_bytes: u64) -> Result<Box<dyn Read>, String> {
+        let mut packed = packed;
+        let mut head = Vec::new();
+        (&mut packed).take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|e| super::broken(&e))?;
+        let is_packed = match self {
+            Packing::Gzip => head.starts_with(&[0x1f, 0x8b]),
+            Packing::Zstandard => zstd::is_start(&head),
+        };
+        let is_plain = head.is_empty() || is_json(&head) || is_text(&head);
+        let packed = BufReader::new(io::Cursor::new(head).chain(packed));
+        match self {
+            _ if !is_packed && is_plain => Ok(Box::new(packed)),
+            Packing::Gzip if is_packed => Ok(Box::new(Gzip::new(packed))),
+            Packing::Zstandard if is_packed => Ok(Box::new(Zstd::new(packed, file_bytes))),
+            Packing::Gzip => Err("it isn't packed with gzip, nor is it text. Get it again.".into()),
+            Packing::Zstandard => Err("it isn't packed with Zstandard, nor is it text. Get it again.".into()),
+        }
     }
 }
 
-impl<R: Read> Read for Zstd<R> {
+/// Whether a file begins as JSON does: then its reader says what else may be wrong with it.
+fn is_json(head: &[u8]) -> bool {
+    head.strip_prefix(MARK).unwrap_or(head).trim_ascii_start().starts_with(b"{")
+}
+
+/// Member after member of a gzip file, each with its checksum and length compared; zeros behind the last are padding.
+pub struct Gzip<R: BufRead> {
+    state: State<R>,
+}
+
+enum State<R: BufRead> {
+    Between(R),
+    Inside(Box<GzDecoder<R>>),
+    /// After a failure.
+    Lost,
+}
+
+impl<R: BufRead> Gzip<R> {
+    pub fn new(packed: R) -> Self {
+        Gzip { state: State::Between(packed) }
+    }
+}
+
+impl<R: BufRead> Read for Gzip<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
         loop {
-            let n = self.decoder.read(into)?;
-            if n > 0 || into.is_empty() {
-                return Ok(n);
+            match std::mem::replace(&mut self.state, State::Lost) {
+                State::Between(mut packed) => {
+                    let has_zeros = skip_zeros(&mut packed)?;
+                    let next = packed.fill_buf()?;
+                    if next.is_empty() {
+                        self.state = State::Between(packed);
+                        return Ok(0);
+                    }
+                    if has_zeros && next[0] != 0x1f {
+                        return Err(io::Error::other("something that isn't gzip follows its last packed part"));
+                    }
+                    self.state = State::Inside(Box::new(GzDecoder::new(packed)));
+                }
+                State::Inside(mut member) => {
+                    let n = member.read(into)?;
+                    if n > 0 {
+                        self.state = State::Inside(member);
+                        return Ok(n);
+                    }
+                    self.state = State::Between(member.into_inner());
+                }
+                State::Lost => return Err(io::Error::other("it could not be unpacked")),
             }
-            if self.is_inside && !self.decoder.is_finished() {
-                let some = BlockDecodingStrategy::UptoBytes(BLOCK_BYTES);
-                self.decoder.decode_blocks(&mut self.packed, some).map_err(io::Error::other)?;
-                continue;
-            }
-            if self.packed.fill_buf()?.is_empty() {
-                return Ok(0);
-            }
-            self.decoder.reset(&mut self.packed).map_err(io::Error::other)?;
-            self.is_inside = true;
+        }
+    }
+}
+
+/// Whether there were any.
+fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
+    let mut has_zeros = false;
+    loop {
+        let bytes = packed.fill_buf()?;
+        let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+        let is_end = zeros < bytes.len() || bytes.is_empty();
+        packed.consume(zeros);
+        has_zeros |= zeros > 0;
+        if is_end {
+            return Ok(has_zeros);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::remote::Call;
 use super::{Model, address};
-use crate::analysis::corpus::folder::{INDEX, Index, Record, layer_file, parse_index};
+use crate::analysis::corpus::folder::{INDEX, Index, Seal, layer_file, parse_index};
 use crate::error::{Error, Result};
 use crate::protocol::{CorpusNeuronOptions, FolderAnswer, NeuronAnswer};
 
@@ -52,8 +52,7 @@ impl Published {
         let file = layer_file(layer);
         let start = neuron * index.record_bytes;
         let bytes = address::range(&file, &format!("{folder}{file}"), start as u64, index.record_bytes as u64)?;
-        let record = Record::parse(&bytes, index.plan.top);
-        let record = record.ok_or_else(|| Error::Merge(format!("{file} is damaged, or of another version.")))?;
+        let record = Seal::of(&index)?.open((layer, neuron), &bytes, index.plan.top)?;
         Ok(record.answer((layer, neuron), index.answer.positions, &|id| model.text(id)))
     }
 

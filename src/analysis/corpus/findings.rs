@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::examples::Example;
 use super::folder::Record;
@@ -27,8 +29,21 @@ pub struct Findings {
     pub studies: Vec<Study>,
 }
 
-/// What the bytes of a checkpoint begin with: a name and the version of their form.
-const MAGIC: &[u8; 8] = b"PTCORP\x00\x01";
+/// What the bytes of a checkpoint begin with: a name and the version of their form. Then come its parts, the counts, each
+/// layer's and each pair's, as their length (u64), their SHA-256 and themselves. (Version 1 had no hashes and is refused.)
+const MAGIC: &[u8; 8] = b"PTCORP\x00\x02";
+const HASH_BYTES: usize = 32;
+
+/// Everything but the tallies.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    plan: Plan,
+    shards: Shards,
+    documents: u64,
+    positions: u64,
+    groups: u64,
+    batches: usize,
+}
 
 impl Findings {
     pub fn new(plan: Plan, shards: Shards) -> Self {
@@ -71,16 +86,32 @@ impl Findings {
     /// # Errors
     /// [`Error::Unsupported`] should they not fit into memory.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, MAGIC.to_vec())
-            .map_err(|e| Error::Unsupported(format!("The corpus's findings can't be written down: {e}.")))
+        let Findings { documents, positions, groups, batches, .. } = *self;
+        let (plan, shards) = (self.plan.clone(), self.shards.clone());
+        let head = Head { plan, shards, documents, positions, groups, batches };
+        let mut bytes = MAGIC.to_vec();
+        put(&mut bytes, &head)?;
+        self.layers.values().try_for_each(|layer| put(&mut bytes, layer))?;
+        self.studies.iter().try_for_each(|study| put(&mut bytes, study))?;
+        Ok(bytes)
     }
 
     /// # Errors
-    /// [`Error::Checkpoint`] if the bytes are damaged or another version's.
+    /// [`Error::Checkpoint`] if the bytes are another version's or don't fit together; [`Error::DamagedCheckpoint`]
+    /// naming the part that is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let bytes = bytes.strip_prefix(MAGIC).ok_or(Error::Checkpoint)?;
-        let mut findings: Findings = postcard::from_bytes(bytes).map_err(|_| Error::Checkpoint)?;
-        if !findings.fits() {
+        let mut bytes = bytes.strip_prefix(MAGIC).ok_or(Error::Checkpoint)?;
+        let Head { plan, shards, documents, positions, groups, batches } = take(&mut bytes, || "its counts".into())?;
+        let (mut layers, mut studies) = (BTreeMap::new(), Vec::new());
+        for &layer in &plan.layers {
+            layers.insert(layer, take(&mut bytes, || format!("layer {layer}"))?);
+        }
+        for pair in &plan.pairs {
+            studies
+                .push(take(&mut bytes, || format!("the pair of L{}N{} and #{}", pair.layer, pair.neuron, pair.token))?);
+        }
+        let mut findings = Findings { plan, shards, documents, positions, groups, batches, layers, studies };
+        if !findings.fits() || !bytes.is_empty() {
             return Err(Error::Checkpoint);
         }
         findings.settle();
@@ -122,6 +153,32 @@ impl Findings {
         let record = Record::of(self.layers.get(&layer)?, neuron)?;
         Some(record.answer((layer, neuron), self.positions, text))
     }
+}
+
+/// Writes a part after its length and hash.
+fn put(bytes: &mut Vec<u8>, part: &impl Serialize) -> Result<()> {
+    let start = bytes.len();
+    bytes.resize(start + 8 + HASH_BYTES, 0);
+    *bytes = postcard::to_extend(part, std::mem::take(bytes))
+        .map_err(|e| Error::Unsupported(format!("The corpus's findings can't be written down: {e}.")))?;
+    let (head, part) = bytes[start..].split_at_mut(8 + HASH_BYTES);
+    head[..8].copy_from_slice(&(part.len() as u64).to_le_bytes());
+    head[8..].copy_from_slice(&Sha256::digest(part));
+    Ok(())
+}
+
+/// Takes a part off the front of `bytes`.
+fn take<T: DeserializeOwned>(bytes: &mut &[u8], name: impl Fn() -> String) -> Result<T> {
+    let damaged = || Error::DamagedCheckpoint { part: name() };
+    let (len, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let (hash, rest) = rest.split_at_checked(HASH_BYTES).ok_or_else(damaged)?;
+    let len = usize::try_from(u64::from_le_bytes(*len)).ok();
+    let (part, rest) = len.and_then(|len| rest.split_at_checked(len)).ok_or_else(damaged)?;
+    if hash != &Sha256::digest(part)[..] {
+        return Err(damaged());
+    }
+    *bytes = rest;
+    postcard::from_bytes(part).map_err(|_| damaged())
 }
 
 fn contexts(examples: Vec<&Example>, text: &impl Fn(u32) -> String) -> Vec<ContextAnswer> {

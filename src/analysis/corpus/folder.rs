@@ -2,18 +2,22 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `corpus.json` | the index: [`Index`]; written last, so that a folder with it is whole |
+//! | `corpus.json` | `{"format":2,"sha256":"…","index":…}`: the index, [`Index`], and the hash of its bytes; written last, so that a folder with it is whole |
 //! | `layer-NN.bin` | a record for each neuron of layer NN, [`record_bytes`] long each: one neuron is one small range |
 //! | `pairs.bin` | the pairs' exact counts, for merging (postcard) |
 //! | `tokens.json` | the vocabulary's texts, by id |
 //!
 //! A record, little-endian: `sum` i128 in units of 2^-40; `fired` u64; number of examples u64; [`BINS`] histogram counts
 //! u64; then room for `top` examples, best first, each: `value` f32, `position` u32, `document` u64, `from` u32, number
-//! of tokens u32, [`EXCERPT`] token ids u32, [`EXCERPT`] levels u8.
+//! of tokens u32, [`EXCERPT`] token ids u32, [`EXCERPT`] levels u8; last, the record's hash: SHA-256 of what the folder
+//! is of ([`Seal`]), layer u32, neuron u32 and all of the record before it, so that no damaged, misplaced or other folder's
+//! record is taken for this one's. `pairs.bin` and `tokens.json` have their hashes in the index. (Format 1 had no hashes: such
+//! a folder is refused, and made again by the command that made it.)
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::examples::{Best, EXCERPT, Example};
 use super::findings::{Findings, context};
@@ -21,11 +25,15 @@ use super::layer::{BINS, LayerTally, histogram};
 use super::plan::{Plan, Shards};
 use super::study::Study;
 use super::sum::Sum;
+use crate::analysis::tables::sha256;
 use crate::error::{Error, Result};
 use crate::protocol::{Bins, CorpusAnswer, NeuronAnswer};
 
-/// The index's version.
-const FORMAT: u32 = 1;
+/// What an index begins with: the format's version, and where its hash begins.
+const START: &[u8] = b"{\"format\":2,\"sha256\":\"";
+const MIDDLE: &[u8] = b"\",\"index\":";
+const HEX_BYTES: usize = 64;
+const HASH_BYTES: usize = 32;
 pub const INDEX: &str = "corpus.json";
 pub const PAIRS: &str = "pairs.bin";
 pub const TOKENS: &str = "tokens.json";
@@ -36,20 +44,61 @@ const EXAMPLE_BYTES: usize = 4 + 4 + 8 + 4 + 4 + 4 * EXCERPT + EXCERPT;
 /// `corpus.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Index {
-    pub format: u32,
     pub plan: Plan,
     pub shards: Shards,
     /// Files of the layers that were watched whole.
     pub layers: BTreeMap<usize, String>,
     pub record_bytes: usize,
     pub groups: u64,
+    /// Hashes of [`PAIRS`] and [`TOKENS`].
+    pub sha256: BTreeMap<String, String>,
     /// What the pairs came to.
     pub answer: CorpusAnswer,
 }
 
+/// What every record's hash begins with: which findings it belongs to.
+pub struct Seal([u8; HASH_BYTES]);
+
+impl Seal {
+    fn new(plan: &Plan, shards: &Shards, documents: u64, positions: u64) -> Result<Self> {
+        let what = serde_json::to_vec(&(plan, shards, documents, positions)).map_err(|e| unwritable(&e))?;
+        Ok(Seal(Sha256::digest(what).into()))
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] for an index that can't be written down.
+    pub fn of(index: &Index) -> Result<Self> {
+        Seal::new(&index.plan, &index.shards, index.answer.documents, index.answer.positions)
+    }
+
+    fn hash(&self, (layer, neuron): (usize, usize), record: &[u8]) -> [u8; HASH_BYTES] {
+        let place = [layer as u32, neuron as u32].map(u32::to_le_bytes);
+        Sha256::new().chain_update(self.0).chain_update(place.as_flattened()).chain_update(record).finalize().into()
+    }
+
+    /// A neuron's record out of a layer's file.
+    ///
+    /// # Errors
+    /// [`Error::Merge`] naming the neuron whose record is damaged.
+    pub fn open(&self, (layer, neuron): (usize, usize), bytes: &[u8], top: usize) -> Result<Record> {
+        let record = bytes.split_last_chunk::<HASH_BYTES>();
+        let record = record.filter(|(record, hash)| **hash == self.hash((layer, neuron), record));
+        let record = record.and_then(|(record, _)| Record::parse(record, top));
+        record.ok_or_else(|| damaged(&format!("{} at neuron {neuron}", layer_file(layer))))
+    }
+}
+
+fn damaged(part: &str) -> Error {
+    Error::Merge(format!("{part} is damaged, or of another run. Get the folder again, or make it again."))
+}
+
+fn unwritable(why: &impl std::fmt::Display) -> Error {
+    Error::Unsupported(format!("The corpus can't be written down: {why}."))
+}
+
 /// Bytes of one neuron's record.
 pub fn record_bytes(top: usize) -> usize {
-    HEAD_BYTES + top * EXAMPLE_BYTES
+    HEAD_BYTES + top * EXAMPLE_BYTES + HASH_BYTES
 }
 
 pub fn layer_file(layer: usize) -> String {
@@ -67,26 +116,32 @@ pub fn write(
     mut write: impl FnMut(&str, &[u8]) -> Result<()>,
 ) -> Result<()> {
     let top = findings.plan.top;
+    let seal = Seal::new(&findings.plan, &findings.shards, findings.documents, findings.positions)?;
     for (&layer, tally) in &findings.layers {
         let mut bytes = Vec::with_capacity(record_bytes(top) * findings.plan.model.d_mlp);
-        (0..findings.plan.model.d_mlp).for_each(|neuron| put_record(tally, neuron, top, &mut bytes));
+        for neuron in 0..findings.plan.model.d_mlp {
+            let start = bytes.len();
+            put_record(tally, neuron, top, &mut bytes);
+            bytes.extend(seal.hash((layer, neuron), &bytes[start..]));
+        }
         write(&layer_file(layer), &bytes)?;
     }
-    let unwritable = |what: String| Error::Unsupported(format!("The corpus can't be written down: {what}."));
-    let pairs = postcard::to_stdvec(&findings.studies).map_err(|e| unwritable(e.to_string()))?;
+    let pairs = postcard::to_stdvec(&findings.studies).map_err(|e| unwritable(&e))?;
     write(PAIRS, &pairs)?;
-    write(TOKENS, &serde_json::to_vec(tokens).map_err(|e| unwritable(e.to_string()))?)?;
+    let vocabulary = serde_json::to_vec(tokens).map_err(|e| unwritable(&e))?;
+    write(TOKENS, &vocabulary)?;
     let text = |id: u32| tokens.get(id as usize).cloned().unwrap_or_default();
     let index = Index {
-        format: FORMAT,
         plan: findings.plan.clone(),
         shards: findings.shards.clone(),
         layers: findings.layers.keys().map(|&layer| (layer, layer_file(layer))).collect(),
         record_bytes: record_bytes(top),
         groups: findings.groups,
+        sha256: [(PAIRS, &pairs), (TOKENS, &vocabulary)].map(|(file, bytes)| (file.to_owned(), sha256(bytes))).into(),
         answer: findings.answer(bins, &text),
     };
-    write(INDEX, &serde_json::to_vec(&index).map_err(|e| unwritable(e.to_string()))?)
+    let index = serde_json::to_vec(&index).map_err(|e| unwritable(&e))?;
+    write(INDEX, &[START, sha256(&index).as_bytes(), MIDDLE, &index, b"}"].concat())
 }
 
 /// The findings in a folder, and its tokens.
@@ -94,10 +149,14 @@ pub fn write(
 /// # Errors
 /// From `read`; [`Error::Merge`] for a folder of another version or with files that don't fit together.
 pub fn read(read: impl Fn(&str) -> Result<Vec<u8>>) -> Result<(Findings, Vec<String>)> {
-    let damaged = |file: &str| Error::Merge(format!("{file} is damaged, or of another version."));
     let index = parse_index(&read(INDEX)?)?;
-    let studies: Vec<Study> = postcard::from_bytes(&read(PAIRS)?).map_err(|_| damaged(PAIRS))?;
-    let tokens: Vec<String> = serde_json::from_slice(&read(TOKENS)?).map_err(|_| damaged(TOKENS))?;
+    let seal = Seal::of(&index)?;
+    let checked = |file: &str| {
+        let bytes = read(file)?;
+        if index.sha256.get(file) == Some(&sha256(&bytes)) { Ok(bytes) } else { Err(damaged(file)) }
+    };
+    let studies: Vec<Study> = postcard::from_bytes(&checked(PAIRS)?).map_err(|_| damaged(PAIRS))?;
+    let tokens: Vec<String> = serde_json::from_slice(&checked(TOKENS)?).map_err(|_| damaged(TOKENS))?;
     let mut layers = BTreeMap::new();
     for &layer in &index.plan.layers {
         let file = layer_file(layer);
@@ -105,8 +164,9 @@ pub fn read(read: impl Fn(&str) -> Result<Vec<u8>>) -> Result<(Findings, Vec<Str
         if bytes.len() != index.record_bytes * index.plan.model.d_mlp {
             return Err(damaged(&file));
         }
-        let records = bytes.chunks_exact(index.record_bytes).map(|record| Record::parse(record, index.plan.top));
-        let records: Vec<Record> = records.collect::<Option<_>>().ok_or_else(|| damaged(&file))?;
+        let records = bytes.chunks_exact(index.record_bytes).enumerate();
+        let records = records.map(|(neuron, record)| seal.open((layer, neuron), record, index.plan.top));
+        let records: Vec<Record> = records.collect::<Result<_>>()?;
         layers.insert(layer, tally(records, index.plan.top));
     }
     let CorpusAnswer { documents, positions, .. } = index.answer;
@@ -128,13 +188,19 @@ pub fn read(read: impl Fn(&str) -> Result<Vec<u8>>) -> Result<(Findings, Vec<Str
 }
 
 /// # Errors
-/// [`Error::Merge`] for an index of another version, or none.
+/// [`Error::Merge`] for an index of another version, a damaged one, or none.
 pub fn parse_index(bytes: &[u8]) -> Result<Index> {
-    let damaged = || Error::Merge(format!("{INDEX} is damaged, or of another version."));
-    let index: Index = serde_json::from_slice(bytes).map_err(|_| damaged())?;
-    let agrees =
-        index.format == FORMAT && index.plan.check().is_ok() && index.record_bytes == record_bytes(index.plan.top);
-    if agrees { Ok(index) } else { Err(damaged()) }
+    if bytes.starts_with(b"{\"format\":1,") {
+        let old =
+            "the folder was written by an earlier version, without hashes. Make it again by the command that made it.";
+        return Err(Error::Merge(old.into()));
+    }
+    let parts = bytes.strip_prefix(START).and_then(|rest| rest.split_at_checked(HEX_BYTES));
+    let parts = parts.and_then(|(hash, rest)| Some((hash, rest.strip_prefix(MIDDLE)?.strip_suffix(b"}")?)));
+    let index = parts.filter(|(hash, index)| *hash == sha256(index).as_bytes());
+    let index: Option<Index> = index.and_then(|(_, index)| serde_json::from_slice(index).ok());
+    let agrees = |index: &Index| index.plan.check().is_ok() && index.record_bytes == record_bytes(index.plan.top);
+    index.filter(agrees).ok_or_else(|| damaged(INDEX))
 }
 
 fn tally(records: Vec<Record>, top: usize) -> LayerTally {
@@ -167,7 +233,7 @@ impl Record {
     }
 
     /// Nothing if the bytes are no record.
-    pub fn parse(bytes: &[u8], top: usize) -> Option<Record> {
+    fn parse(bytes: &[u8], top: usize) -> Option<Record> {
         let mut bytes = Bytes(bytes);
         let (sum, fired, n_examples) = (Sum(bytes.i128()?), bytes.u64()?, bytes.u64()?);
         let mut histogram = [0; BINS];
@@ -202,7 +268,7 @@ impl Record {
 }
 
 fn put_record(tally: &LayerTally, neuron: usize, top: usize, bytes: &mut Vec<u8>) {
-    let end = bytes.len() + record_bytes(top);
+    let end = bytes.len() + record_bytes(top) - HASH_BYTES;
     let best = tally.best[neuron].sorted();
     bytes.extend(tally.sums[neuron].0.to_le_bytes());
     bytes.extend(tally.fired[neuron].to_le_bytes());

@@ -1,8 +1,12 @@
 //! Numbers as a file's bytes and back.
 
+use std::collections::HashMap;
+
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
+use super::hash::sha256;
 use crate::error::{Error, Result};
 
 /// A tensor on its way into a file.
@@ -43,8 +47,9 @@ pub fn id_type(end: usize) -> Dtype {
 /// The parts as a file, with what it says of itself: for the same parts always the same bytes (the crate's own writer
 /// shuffles the metadata).
 pub fn file(parts: &[Part], metadata: impl IntoIterator<Item = (&'static str, String)>) -> Vec<u8> {
-    let metadata: Map<String, Value> =
+    let mut metadata: Map<String, Value> =
         metadata.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+    metadata.extend(parts.iter().map(|part| (hash_key(&part.name), sha256(&part.bytes).into())));
     let mut header = Map::from_iter([("__metadata__".to_owned(), Value::Object(metadata))]);
     let mut end = 0;
     for part in parts {
@@ -63,18 +68,38 @@ pub fn file(parts: &[Part], metadata: impl IntoIterator<Item = (&'static str, St
     file
 }
 
+/// Where the metadata holds a tensor's hash.
+fn hash_key(name: &str) -> String {
+    format!("sha256.{name}")
+}
+
 /// A file to be read, nothing of it trusted.
-pub struct Source<'a>(pub SafeTensors<'a>);
+pub struct Source<'a> {
+    tensors: SafeTensors<'a>,
+    metadata: HashMap<String, String>,
+}
 
 impl<'a> Source<'a> {
+    /// # Errors
+    /// [`Error::Table`] for what is no such file.
+    pub fn open(file: &'a [u8]) -> Result<Self> {
+        let no_table = |e: SafeTensorError| damaged(&format!("it is no table, or cut short ({e})"));
+        let (_, header) = SafeTensors::read_metadata(file).map_err(no_table)?;
+        let tensors = SafeTensors::deserialize(file).map_err(no_table)?;
+        Ok(Source { tensors, metadata: header.metadata().clone().unwrap_or_default() })
+    }
+
     fn bytes(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8]> {
-        let view = self.0.tensor(name).map_err(|_| damaged(&format!("it lacks {name}")))?;
+        let view = self.tensors.tensor(name).map_err(|_| damaged(&format!("it lacks {name}")))?;
         if view.dtype() != dtype || view.shape() != shape {
             return Err(damaged(&format!(
                 "its {name} is {:?} {:?} where {dtype:?} {shape:?} belongs",
                 view.dtype(),
                 view.shape()
             )));
+        }
+        if self.metadata.get(&hash_key(name)) != Some(&sha256(view.data())) {
+            return Err(damaged(&format!("its {name} is damaged (its hash is another than the file says)")));
         }
         Ok(view.data())
     }
@@ -118,7 +143,7 @@ impl<'a> Source<'a> {
 
     /// The length of a list.
     pub fn len(&self, name: &str) -> Result<usize> {
-        let view = self.0.tensor(name).map_err(|_| damaged(&format!("it lacks {name}")))?;
+        let view = self.tensors.tensor(name).map_err(|_| damaged(&format!("it lacks {name}")))?;
         view.shape().first().copied().ok_or_else(|| damaged(&format!("its {name} is no list")))
     }
 }

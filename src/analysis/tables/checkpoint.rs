@@ -4,7 +4,7 @@
 use safetensors::tensor::Dtype;
 
 use super::bytes::{Part, Source, damaged, file};
-use super::read::{about, open};
+use super::read::about;
 use super::write::metadata;
 use crate::analysis::congruence::table::{Making, Parts};
 use crate::engine::Products;
@@ -34,7 +34,7 @@ pub fn write(making: &Making) -> Vec<u8> {
 pub async fn resume<E: Products>(engine: &E, bytes: &[u8], hash: &str) -> Result<Making> {
     let (about, k) = about(bytes)?;
     about.check(engine.config(), hash)?;
-    let source = open(bytes)?;
+    let source = Source::open(bytes)?;
     let done = source.len("neuron.mean")?;
     let next_token = source.u32("next_token", &[1])?[0] as usize;
     let n_neurons = about.n_neurons();

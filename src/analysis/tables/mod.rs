@@ -1,9 +1,10 @@
 //! What is kept of all neurons times all tokens, and the file that it is kept in.
 //!
-//! # The file, version 1
+//! # The file, version 2
 //!
-//! A `.safetensors` file. Its `__metadata__` holds `format` = `peartree-congruence`, `version` = `1`, `model` (the model's
-//! hash, see [`model_hash`]), `convention` (`notebook`, `raw`, `unembed`), `k`, `n_layer`, `d_mlp`, `vocab`. With `N =
+//! A `.safetensors` file. Its `__metadata__` holds `format` = `peartree-congruence`, `version` = `2`, `model` (the model's
+//! hash, see [`model_hash`]), `convention` (`notebook`, `raw`, `unembed`), `k`, `n_layer`, `d_mlp`, `vocab`, and for every tensor `sha256.NAME`, the
+//! SHA-256 of its bytes in hexadecimal. (Version 1 had no hashes: such a file is refused and made again.) With `N =
 //! n_layer * d_mlp` neurons, counted through all layers, and `V` tokens, its tensors are
 //!
 //! | name | type | shape | |
@@ -34,12 +35,12 @@ use crate::engine::Extremes;
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::protocol::Convention;
-pub use hash::model_hash;
+pub use hash::{model_hash, sha256};
 pub use read::read;
 pub use write::write;
 
 const FORMAT: &str = "peartree-congruence";
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// What a table is of.
 #[derive(Debug, Clone, PartialEq, Eq)]

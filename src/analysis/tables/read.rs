@@ -18,7 +18,7 @@ const MOST: usize = 1 << 20;
 /// [`Error::Table`] naming the first thing that is wrong.
 pub fn read(file: &[u8]) -> Result<Table> {
     let (about, k) = about(file)?;
-    let source = open(file)?;
+    let source = Source::open(file)?;
     let ids = source.ids("neuron.ids", &[about.n_neurons(), 2, k], about.vocab)?;
     let neurons = rows(&source, "neuron", about.n_neurons(), about.vocab, &ids, k)?;
     let layers = source.u8("token.layers", &[about.vocab, 2, k])?;
@@ -32,10 +32,6 @@ pub fn read(file: &[u8]) -> Result<Table> {
     }
     let tokens = rows(&source, "token", about.vocab, about.n_neurons(), &ids, k)?;
     Ok(Table { about, neurons, tokens })
-}
-
-pub fn open(file: &[u8]) -> Result<Source<'_>> {
-    SafeTensors::deserialize(file).map(Source).map_err(|e| damaged(&format!("it is no table, or cut short ({e})")))
 }
 
 /// What a file is of, and how many it keeps.

@@ -4,12 +4,15 @@ use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::HtmlElement;
 
-/// A field of a line of comma-separated values.
+/// A text as a field of a line of comma-separated values. What a spreadsheet would take for a formula gets an apostrophe
+/// before it; numbers don't come this way.
 pub fn csv_field(text: &str) -> String {
+    let is_formula = text.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
     if text.contains(['"', ',', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ') {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
-        text.to_owned()
+        text
     }
 }
 
@@ -26,4 +29,27 @@ pub fn save(name: &str, kind: &str, content: &JsValue) -> Option<()> {
     anchor.click();
     // the download has its own hold on the bytes by now
     web_sys::Url::revoke_object_url(&url).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::csv_field;
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn no_field_is_a_formula() {
+        for (text, field) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@a", "'@a"),
+            ("\t=1", "'\t=1"),
+            (" =1", "' =1"),
+            ("\r", "\"'\r\""),
+            ("a,b", "\"a,b\""),
+            (" an", "\" an\""),
+        ] {
+            assert_eq!(csv_field(text), field);
+        }
+    }
 }
