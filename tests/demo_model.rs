@@ -11,7 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use measure::judge::Judge;
-use measure::story::{AN, AN_SPELLINGS, Patched, Teller};
+use measure::story::{AN, Patched, Teller};
 use measure::{CLEAN, CORRUPTED};
 use peartree::model::tokenizer::Prompt;
 use peartree::model::{Model, Tokenizer, WeightDtype};
@@ -119,6 +119,8 @@ fn the_lens_makes_its_largest_step_at_that_neurons_mlp() {
     let mlp = 2 * best.layer + 1; // attention's step, then the MLP's
     assert!(steps.iter().all(|&step| step <= steps[mlp]), "{best:?}: {steps:?}");
 }
+
+const AN_SPELLINGS: [&str; 4] = [" an", " An", "An", "an"];
 
 #[test]
 fn that_neuron_and_the_token_belong_together_by_congruence() {

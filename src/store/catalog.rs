@@ -127,7 +127,7 @@ mod tests {
     fn says_why_a_device_can_not_run_a_model() {
         let [small, xl] = [&KNOWN[1], &KNOWN[4]].map(|known| needs(&known.config()));
         assert_eq!(verdict(&small, GB, None, None), Verdict::Runs);
-        let room = Room { used: 9 * GB, quota: Some(10 * GB), persisted: false };
+        let room = Room { used: 9 * GB, quota: Some(10 * GB), persisted: false, transient: false };
         assert_eq!(verdict(&xl, 6 * GB, None, Some(&room)), Verdict::NoRoom { needed: 6 * GB, free: GB });
         assert_eq!(verdict(&xl, 0, Some(8 * GB), Some(&room)), Verdict::Runs, "what is kept needs no more room");
         assert!(matches!(verdict(&xl, 0, Some(4 * GB), None), Verdict::Tight { device, .. } if device == 4 * GB));

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_unknown_quota_is_no_reason_to_refuse() {
-        let room = Room { used: 900, quota: Some(1000), persisted: false };
+        let room = Room { used: 900, quota: Some(1000), persisted: false, transient: false };
         assert!(in_room("a", 100, &room).is_ok() && in_room("a", 101, &room).is_err());
         assert!(in_room("a", u64::MAX, &Room::default()).is_ok());
     }

@@ -23,8 +23,6 @@ use crate::text::rng::Rng;
 
 pub const AN: &str = " an";
 const A: &str = " a";
-/// Whole words that begin a noun phrase as " an" does.
-pub const AN_SPELLINGS: [&str; 4] = [" an", " An", "An", "an"];
 /// Documents of the grammar that training didn't draw, and their seed.
 const DOCUMENTS: usize = 1500;
 const SEED: u64 = 9001;
