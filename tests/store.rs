@@ -417,7 +417,7 @@ fn a_server_that_asks_for_time_is_given_it() {
 #[test]
 fn no_model_is_begun_that_has_no_room() {
     let (hub, clock) = (hub(), Clockwork::default());
-    clock.room.set(Room { used: 0, quota: Some(WEIGHTS.len() as u64 / 2), persisted: false });
+    clock.room.set(Room { used: 0, quota: Some(WEIGHTS.len() as u64 / 2), persisted: false, transient: false });
     let bench = bench(&hub, Memory::default(), &clock);
     let error = bench.failure();
     assert!(matches!(error, StoreError::NoRoom { .. }), "{error:?}");
