@@ -82,6 +82,10 @@ pub enum Error {
     Told { code: String, message: String },
     #[error("No model is loaded. Load one first.")]
     NoModel,
+    #[error(
+        "The model's logits are no numbers, so that no token can be drawn. Are its weights damaged, or an edit's value too large?"
+    )]
+    NothingToDraw,
     #[error("Stopped.")]
     Cancelled,
     #[error(
@@ -145,6 +149,7 @@ impl Error {
             Error::Checkpoint | Error::DamagedCheckpoint { .. } => "bad_checkpoint",
             Error::Told { code, .. } => code,
             Error::NoModel => "no_model",
+            Error::NothingToDraw => "nothing_to_draw",
             Error::Cancelled => "cancelled",
             Error::WorkerDied { .. } => "worker_died",
             Error::WorkerGone { .. } => "worker_gone",

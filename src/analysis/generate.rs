@@ -1,8 +1,6 @@
 //! Writing on from a prompt, a token at a time, with a key-value cache.
 
-use candle_core::{Device, Tensor};
-use candle_transformers::generation::{LogitsProcessor, Sampling};
-
+use super::sample::{Sampler, Sampling};
 use crate::engine::edit::Edit;
 use crate::engine::{Control, Engine};
 use crate::error::{Error, Result};
@@ -21,30 +19,19 @@ pub async fn generate<E: Engine>(
     mut on_token: impl FnMut(u32),
 ) -> Result<()> {
     check(options, ids.len(), engine.config().n_ctx)?;
-    let mut sampler = LogitsProcessor::from_sampling(options.seed, sampling(options));
+    let sampling = Sampling { temperature: options.temperature, top_k: options.top_k, top_p: options.top_p };
+    let mut sampler = Sampler::new(options.seed, sampling);
     let mut cache = engine.cache();
     let mut unread = ids.to_vec();
     for _ in 0..options.max {
         let end = engine.extend(&mut cache, &unread, edits, control).await?;
         let logits = engine.unembed(&end.resid, end.norm(), control).await?;
-        let logits = Tensor::from_vec(logits.data, engine.config().vocab_size, &Device::Cpu)?;
-        let id = sampler.sample(&logits)?;
+        let id = sampler.sample(&logits.data)?;
         on_token(id);
         unread = vec![id];
         control.breathe().await?;
     }
     Ok(())
-}
-
-fn sampling(options: &GenerateOptions) -> Sampling {
-    let temperature = options.temperature;
-    match (options.top_k, options.top_p) {
-        _ if temperature == 0.0 => Sampling::ArgMax,
-        (None, None) => Sampling::All { temperature },
-        (Some(k), None) => Sampling::TopK { k, temperature },
-        (None, Some(p)) => Sampling::TopP { p, temperature },
-        (Some(k), Some(p)) => Sampling::TopKThenTopP { k, p, temperature },
-    }
 }
 
 fn check(options: &GenerateOptions, n_prompt: usize, n_ctx: usize) -> Result<()> {

@@ -12,4 +12,5 @@ pub mod neurons;
 pub mod pair;
 pub mod patch;
 pub mod predict;
+mod sample;
 pub mod tables;
