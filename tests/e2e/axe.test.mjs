@@ -74,6 +74,8 @@ for (const [screen, context] of Object.entries(SCREENS)) {
 /** An element's picture as { width, height, at(x, y) -> [r, g, b] }, x and y in CSS pixels from its corner. */
 async function picture(page, locator) {
   await locator.scrollIntoViewIfNeeded();
+  // what is drawn only where it can be seen is drawn anew by the scrolling
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   const { width } = await locator.boundingBox();
   const png = (await locator.screenshot()).toString("base64");
   const image = await page.evaluate(async (png) => {
@@ -188,9 +190,11 @@ for (const colorScheme of ["light", "dark"]) {
     const chip = async ({ at }) => picture(page, page.locator(`#${at}`));
     const [faint, deep] = [await chip(shades[0]), await chip(shades.at(-1))];
     assert.ok(distance(faint.at(4, 4), deep.at(4, 4)) > 60, "likely and unlikely tokens look the same");
-    const cells = await page.locator(".grid .cell").evaluateAll((cells) =>
+    // only the columns in sight are there
+    const cells = () => page.locator(".grid .cell").evaluateAll((cells) =>
       cells.map((cell) => ({ share: Number(cell.style.getPropertyValue("--p")), at: cell.id })).sort((a, b) => a.share - b.share));
-    const [pale, dark] = [await chip(cells[0]), await chip(cells.at(-1))];
+    const pale = await chip((await cells())[0]);
+    const dark = await chip((await cells()).at(-1));
     assert.ok(distance(pale.at(3, 3), dark.at(3, 3)) > 60, "likely and unlikely top tokens look the same");
     const lit = page.locator(".lit");
     const heights = await lit.evaluateAll((all) => all.map((each) => Number(each.style.getPropertyValue("--p"))));

@@ -157,14 +157,14 @@ test("the page reads a corpus, shows examples and makes one the prompt", async (
   await figure(page).getByLabel("Bins").selectOption("1");
   await page.waitForFunction((before) => document.querySelector("#corpus .corpus-curve table").innerText !== before, before);
   // another neuron of the layer, likewise
-  await figure(page).getByLabel("Neuron", { exact: true }).fill("1:7");
-  await page.waitForFunction(() => document.querySelector("#corpus .corpus-summary")?.textContent.startsWith("L1 N7 "));
+  await figure(page).getByLabel("Neuron", { exact: true }).fill("2:7");
+  await page.waitForFunction(() => document.querySelector("#corpus .corpus-summary")?.textContent.startsWith("L2 N7 "));
   assert.equal(await figure(page).locator(".corpus-examples li").count(), 20);
   assert.equal(await figure(page).locator(".corpus-curve").count(), 0, "a curve of another neuron stands beside it");
   // and one of a layer that was not watched
   await figure(page).getByLabel("Neuron", { exact: true }).fill("0:7");
   await figure(page).locator("#corpus-neuron-failure").filter({ hasText: "not watched" }).waitFor();
-  await figure(page).getByLabel("Neuron", { exact: true }).fill("1:220");
+  await figure(page).getByLabel("Neuron", { exact: true }).fill("2:92");
   await first.locator(".context").click();
   await page.waitForFunction(() => document.querySelector("#prompt").value.length > 3);
   visit.assertClean();
@@ -189,7 +189,7 @@ test("a reading is paused, goes on after a reload, and comes to the end of one t
   const { page } = visit;
   await figure(page).scrollIntoViewIfNeeded();
   await figure(page).getByText("How it is read").click();
-  await figure(page).getByLabel("Layers").fill("0-1");
+  await figure(page).getByLabel("Layers").fill("1-2");
   await read(page);
   const whole = await summary(page);
   // paused as soon as something has been read
@@ -300,7 +300,9 @@ test("a folder that the command line has written is read neuron by neuron", asyn
     const neuron = { layer: 1, neuron: 220 };
     return [await peartree.corpusNeuron(neuron), await peartree.corpusNeuron({ ...neuron, folder })];
   }, { text: lines(TEXTS), folder: address });
-  assert.ok(Math.abs(here.mean - there.mean) < 1e-6 && Math.abs(here.max - there.max) < 1e-4);
+  // the browser and the command line multiply in another order
+  const same = (a, b) => Math.abs(a - b) < 2e-5 * (1 + Math.abs(b));
+  assert.ok(same(here.mean, there.mean) && same(here.max, there.max), JSON.stringify([here.mean, there.mean, here.max, there.max]));
   assert.deepEqual(there.top_documents.map(({ document }) => document).sort(), here.top_documents.map(({ document }) => document).sort());
   assert.deepEqual(asked.map(([name]) => name), ["corpus.json", "layer-01.bin"]);
   assert.match(asked[1][1], /^bytes=\d+-\d+$/);
