@@ -48,10 +48,10 @@ pub const PRESETS: [Preset; 8] = [
     Preset {
         name: "Greater than",
         clean: "The war lasted from the year 1742 to the year 17",
-        corrupted: "The war lasted from the year 1702 to the year 17",
-        pair: ["73", "21"],
-        note: "A war ends after it has begun: after 1742 it can't have ended in 1721. The demo model \
-               knows this for most years.",
+        corrupted: "The war lasted from the year 1782 to the year 17",
+        pair: ["73", "91"],
+        note: "A war ends after it has begun: after 1742 both years are possible, after 1782 it can't have ended in 1773. The \
+               demo model knows this for most years.",
     },
     Preset {
         name: "Hungry, thirsty",
