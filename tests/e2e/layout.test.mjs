@@ -79,7 +79,7 @@ test("every control is reached by Tab, in the order of the page, and shows that 
   }
   const order = ["Skip to the prompt", "We Found An Neuron in GPT-2", "Use another model", "begins with", "Prompt", "The prompt's",
     "probability", "logit of", "minus logit of", "Logit difference", "final scale", "own LayerNorm", "own LayerNorm", "Top token by", "Example", "Corrupted prompt", "clean into corrupted", "Residual stream", "Attention output",
-    "MLP output", "Attention heads, all", "Attention heads: direct", "Total and direct", "Layer", "by number", "Zoom in", "Neurons by share", "L1 N", "in the clean", "Add an edit", "Add", "Max tokens", "Temperature",
+    "MLP output", "Attention heads, all", "Attention heads: direct", "Total and direct", "Layer", "by number", "Zoom in", "Neurons by share", "L2 N", "in the clean", "Add an edit", "Add", "Max tokens", "Temperature",
     "Top-k", "Top-p", "Seed", "Generate"];
   let from = 0;
   for (const name of order) {
