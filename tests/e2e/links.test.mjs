@@ -46,7 +46,7 @@ test("what is set on one page is the same on another, by the address and by the 
   const visit = await visitPage(browser, site, { context: { permissions: ["clipboard-read", "clipboard-write"] } });
   const { page } = visit;
   await promptBox(page).fill("The capital of France is");
-  await page.getByLabel("Corrupted prompt", { exact: true }).fill("The capital of “Germany” & co. is");
+  await page.getByLabel("Corrupted prompt", { exact: true }).fill("“Yes” & no. The capital of Germany is");
   await page.getByLabel("logit of", { exact: true }).fill(" Paris");
   await page.getByLabel("minus logit of").fill(" Berlin");
   await page.getByRole("checkbox", { name: /begins with/ }).uncheck();

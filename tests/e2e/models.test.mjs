@@ -244,7 +244,13 @@ for (const [screen, context] of Object.entries({
       await keptRow(page, SMALL).waitFor();
       await row(page, "gpt2").getByRole("button").click();
       await page.locator(".described").waitFor();
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), "the page scrolls sideways");
+      const wide = await page.evaluate(() => {
+        const width = document.documentElement.clientWidth;
+        if (document.documentElement.scrollWidth <= width) return [];
+        const out = [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > width);
+        return out.map((each) => `${each.tagName}#${each.id}.${each.getAttribute("class")} in ${each.parentElement.className}: ${Math.round(each.getBoundingClientRect().right)}`);
+      });
+      assert.deepEqual(wide, [], "the page scrolls sideways");
       await page.evaluate(() => scrollTo(0, 0));
       await visit.shot(`models-${screen}-${colorScheme}`, { fullPage: true, clip: { x: 0, y: 0, width: context.viewport.width, height: 2200 } });
       assertClean(visit);
