@@ -26,7 +26,7 @@ export function read() {
     notices: all(".notice p").map((notice) => [notice.parentElement.id, text(notice)]),
     chips: figure(one(".tokens .chips:not(.placeholder)"), (chips) => all(".chip", chips).map((chip) => [text(one(".tok", chip)), text(one("small", chip))])),
     candidates: figure(one(".candidates"), (list) =>
-      all("li button", list).map((row) => ({ said: row.getAttribute("aria-label"), row: [...row.children].map(text), id: text(one("small", row)) })),
+      all("li button", list).map((row) => ({ row: [...row.children].map(text), id: text(one("small", row)) })),
     ),
     found: [0, 1].map((which) => figure(all(".pair .found .chip")[which] ?? null, (chip) => [text(one(".tok", chip)), text(one("small", chip))])),
     difference: figure(one(".difference b"), (b) => [text(b), text(one(".difference span"))]),
