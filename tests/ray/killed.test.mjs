@@ -106,7 +106,7 @@ test("a job on Ray, of which a program and a worker are killed, gives one run's 
     // begun twice, ended once, and not from the start
     const went = /^worker \d+ begins\nworker \d+ begins\npeartree: going on from (\d+) tokens that were read before\nworker \d+ is done\n$/.exec(log);
     assert.ok(went, log);
-    const { positions } = JSON.parse(readFileSync(path.join(out, `shard-${shard}`, "corpus.json"))).answer;
+    const { positions } = JSON.parse(readFileSync(path.join(out, `shard-${shard}`, "corpus.json"))).index.answer;
     assert.ok(went[1] > 0 && went[1] < positions, `${went[1]} of ${positions} tokens`);
     t.diagnostic(`shard ${shard} went on from ${went[1]} of ${positions} tokens`);
     if (shard === 2) assert.notEqual(workers[0], workers[1]);
