@@ -30,6 +30,7 @@ pub struct Props {
 
 #[component]
 pub fn Prompts(props: &Props) -> Html {
+    let examples = use_examples(props);
     let patching = &props.patching;
     let failure = patching.contrast.failure().filter(|failure| props.said.as_ref() != Some(failure));
     let ontyped = {
@@ -42,7 +43,7 @@ pub fn Prompts(props: &Props) -> Html {
     };
     html! {
         <Section view={View::Prompts} title="Two prompts" {caption} is_busy={props.is_busy} dispatch={props.dispatch.clone()}>
-            if props.reads_text { { examples(props) } }
+            if props.reads_text { { examples } }
             <div class="corrupted">
                 <label for="corrupted">{ "Corrupted prompt" }</label>
                 <TextBox id="corrupted" typed={patching.corrupted.clone()} {ontyped} is_tall=true
@@ -56,7 +57,9 @@ pub fn Prompts(props: &Props) -> Html {
 }
 
 /// The list of prompt pairs, and a note on the one chosen.
-fn examples(props: &Props) -> Html {
+#[hook]
+fn use_examples(props: &Props) -> Html {
+    let select = use_node_ref();
     let patching = &props.patching;
     let is_here = |preset: &crate::app::presets::Preset| {
         (props.prompt.text(), patching.corrupted.text()) == (preset.clean, preset.corrupted)
@@ -74,13 +77,19 @@ fn examples(props: &Props) -> Html {
             }
         })
     };
+    // once a person has chosen, the browser holds to it; the box says what the state is
+    use_effect_with((here, select.clone()), |(here, select)| {
+        if let Some(select) = select.cast::<HtmlSelectElement>() {
+            select.set_value(&here.map_or_else(String::new, |i| i.to_string()));
+        }
+    });
     let option = |(i, preset): (usize, &crate::app::presets::Preset)| {
         html! { <option value={i.to_string()} selected={here == Some(i)}>{ preset.name }</option> }
     };
     html! {
         <div class="examples">
             <label for="example">{ "Example" }</label>
-            <select id="example" {onchange}>
+            <select id="example" ref={select} {onchange}>
                 <option value="" selected={here.is_none()} disabled={here.is_some()} hidden={here.is_some()}>{ "Your own" }</option>
                 { for PRESETS.iter().enumerate().map(option) }
             </select>
