@@ -175,6 +175,9 @@ async function neuronsHold(snapshot, state, api, hold, held) {
   const layers = new Set((neurons?.list ?? []).map(({ row }) => Number(row[0].match(name)[1])));
   const spoken = neurons?.scatter?.says.match(/^L(\d+) N(\d+): brings back (about )?(\S+), directly (\S+)$/);
   if (spoken) layers.add(Number(spoken[1]));
+  // where nothing is listed, the neuron that is looked at tells the layer
+  const looked = card?.head?.match(/^Layer (\d+),/)?.[1];
+  if (!layers.size && looked !== undefined) layers.add(Number(looked));
   const asked = state.layer === undefined ? (layers.size > 1 ? "all" : [...layers][0]) : state.layer === "all" ? "all" : Number(state.layer);
   const ask = () => api.neurons(asked);
   const grid = (values) => (asked === "all" ? values : { [asked]: values });
