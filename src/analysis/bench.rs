@@ -2,6 +2,7 @@
 
 use web_time::Instant;
 
+use super::sample::likeliest;
 use crate::engine::edit::{Change, Edit, Part, Positions};
 use crate::engine::site::{BlockSite, Site, SiteSet};
 use crate::engine::{Activation, Control, CpuEngine, Engine, FinalNorm, cpu};
@@ -67,7 +68,7 @@ async fn decode(engine: &CpuEngine, ids: &[u32], n: usize, control: &impl Contro
     for step in 0..=n {
         let end = engine.extend(&mut cache, &next, &[], control).await?;
         let logits = engine.unembed(&end.resid, FinalNorm::Own, control).await?;
-        let token = argmax(&logits.data);
+        let token = likeliest(&logits.data);
         tokens.push(token);
         next = vec![token];
         if step == 0 {
@@ -81,7 +82,7 @@ async fn decode(engine: &CpuEngine, ids: &[u32], n: usize, control: &impl Contro
 async fn batch(engine: &CpuEngine, rows: &[&[u32]], edits: &[Vec<Edit>], control: &impl Control) -> Result<Vec<u32>> {
     let resid = engine.last_resid_edited(rows, edits, control).await?;
     let logits = engine.unembed(&resid, FinalNorm::Own, control).await?;
-    Ok(logits.data.chunks_exact(engine.config().vocab_size).map(argmax).collect())
+    Ok(logits.data.chunks_exact(engine.config().vocab_size).map(likeliest).collect())
 }
 
 /// Every residual stream, one layer's neurons and the logits of one prompt.
@@ -177,17 +178,6 @@ fn sensible(option: &'static str, value: usize) -> Result<usize> {
         1..=MOST => Ok(value),
         _ => Err(Error::BadOption { option, problem: format!("must be from 1 to {MOST}.") }),
     }
-}
-
-/// The first of the largest.
-fn argmax(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (id, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = id;
-        }
-    }
-    best as u32
 }
 
 fn ms_since(start: Instant) -> f64 {

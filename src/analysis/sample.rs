@@ -68,7 +68,7 @@ impl Sampler {
 }
 
 /// The first of the largest.
-fn likeliest(logits: &[f32]) -> u32 {
+pub fn likeliest(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (at, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {
