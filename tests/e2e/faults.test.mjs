@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { builtSite, launch, openPage, serveSite } from "./harness.mjs";
 import { copyOf } from "./second_build.mjs";
-import { POST_PROMPT, predictions, settled, visitPage } from "./visit.mjs";
+import { POST_PROMPT, informed, predictions, settled, visitPage } from "./visit.mjs";
 
 const SOON_MS = Number(process.env.SOON_MS ?? 2000); // after the next question the state is back
 const GONE = "three times in a row";
@@ -134,7 +134,7 @@ test("a model from files is loaded again from the same files", async () => {
   await page.getByRole("button", { name: "Use another model" }).click();
   const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator("#sources input[type=file]").first().click()]);
   await chooser.setFiles(files);
-  await page.waitForFunction(async () => (await peartree.info()).model.name !== "demo");
+  await informed(page, (info) => info.model.name !== "demo");
   const expected = (await predict(page)).value;
   await kill(page);
   assert.deepEqual((await predict(page)).value, expected);

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { startServer } from "../../scripts/static_server.mjs";
 import { builtSite, launch, openPage, serveSite } from "./harness.mjs";
 import { copyOf, deploy, secondBuild, versionOf } from "./second_build.mjs";
-import { POST_PROMPT, predictions, prompt, settled, visitPage } from "./visit.mjs";
+import { POST_PROMPT, informed, predictions, prompt, settled, visitPage } from "./visit.mjs";
 
 const CORES = 4; // whatever this machine has
 const cores = (page) => page.addInitScript((cores) => Object.defineProperty(navigator, "hardwareConcurrency", { value: cores }), CORES);
@@ -257,7 +257,7 @@ test("where the host sends no headers: threads by the address, after one more lo
   await page.waitForFunction(() => window.crossOriginIsolated && window.peartree);
   await page.evaluate(() => window.peartree.ready);
   await isKept(page);
-  await page.waitForFunction(async () => (await window.peartree.info()).threads === 2);
+  await informed(page, (info) => info.threads === 2);
   await works(page);
   assert.equal(loads, 2);
   await page.getByText("It computes on several threads").waitFor();

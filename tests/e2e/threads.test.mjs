@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, openPage, serveSite } from "./harness.mjs";
+import { informed } from "./visit.mjs";
 
 let site, browser;
 before(async () => {
@@ -21,8 +22,7 @@ const open = async (search, options) => {
 };
 
 /** Waits until so many threads compute: helpers start in their own time. */
-const threads = (page, count) =>
-  page.waitForFunction(async (count) => (await window.peartree.info()).threads === count, count);
+const threads = (page, count) => informed(page, (info) => info.threads === count);
 
 const workers = (visit) => visit.requests.filter((url) => /_loader\.js/.test(url)).map((url) => url.match(/(worker|threads)-/)[1]);
 

@@ -19,6 +19,15 @@ export async function settled(page) {
   );
 }
 
+/** Waits until what `peartree.info()` answers is as it should be. (`waitForFunction` takes a promise for a yes.) */
+export async function informed(page, is) {
+  for (const end = Date.now() + 30_000; Date.now() < end; ) {
+    if (is(await page.evaluate(() => peartree.info()))) return;
+    await page.waitForTimeout(20);
+  }
+  throw new Error(`in 30 s, info() never was as it should be: ${is}`);
+}
+
 /** Opens the page with a link's fragment, and waits as visitPage does. */
 export async function visitLink(browser, site, fragment, options) {
   return visitPage(browser, { ...site, url: `${site.url}#${fragment}` }, options);
