@@ -16,15 +16,15 @@ import { startServer } from "../../scripts/static_server.mjs";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-function findBrowser() {
-  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+/** The first program of these names that there is. */
+export function onPath(names) {
   for (const folder of (process.env.PATH ?? "").split(path.delimiter)) {
-    for (const name of BROWSERS) {
+    for (const name of names) {
       const file = path.join(folder, name);
       if (existsSync(file)) return file;
     }
   }
-  throw new Error("no Chromium on PATH: run scripts/setup --test");
+  throw new Error(`no ${names.join(" or ")} on PATH: run scripts/setup --test`);
 }
 
 /** The folder of the built site. */
@@ -49,7 +49,7 @@ export async function serveSite({ prefix = "/sub/path/", root = builtSite(), ...
 /** A Chromium with an empty profile that can reach nothing but localhost. */
 export async function launch({ webgpu = false, args = [] } = {}) {
   return chromium.launch({
-    executablePath: findBrowser(),
+    executablePath: process.env.CHROMIUM ?? onPath(BROWSERS),
     args: [
       "--no-sandbox",
       "--disable-quic",
