@@ -83,9 +83,9 @@ pub enum Error {
     #[error("No model is loaded. Load one first.")]
     NoModel,
     #[error(
-        "The model's logits are no numbers, so that no token can be drawn. Are its weights damaged, or an edit's value too large?"
+        "The model's logits are beyond what f32 can hold. Is an edit's value too large, or are the model's weights damaged?"
     )]
-    NothingToDraw,
+    NoNumbers,
     #[error("Stopped.")]
     Cancelled,
     #[error(
@@ -149,7 +149,7 @@ impl Error {
             Error::Checkpoint | Error::DamagedCheckpoint { .. } => "bad_checkpoint",
             Error::Told { code, .. } => code,
             Error::NoModel => "no_model",
-            Error::NothingToDraw => "nothing_to_draw",
+            Error::NoNumbers => "no_numbers",
             Error::Cancelled => "cancelled",
             Error::WorkerDied { .. } => "worker_died",
             Error::WorkerGone { .. } => "worker_gone",

@@ -179,3 +179,51 @@ fn shells_and_man_are_told_of_every_command() {
         assert!(output.status.success() && String::from_utf8(output.stdout).unwrap().contains(word), "{arguments:?}");
     }
 }
+
+#[test]
+fn numbers_out_of_range_are_refused_and_none_is_printed_that_is_none() {
+    let model = model("numbers", TOKENIZER, WEIGHTS);
+    let huge = "18446744073709551615";
+    let prompt = ["--prompt", PROMPT];
+    let generate = ["generate", "--seed", "1", "--max"];
+    for arguments in [
+        [&generate[..], &["3", "--temperature", "nan"]].concat(),
+        [&generate[..], &["3", "--temperature", "1e309"]].concat(),
+        [&generate[..], &["3", "--top-p", "nan"]].concat(),
+        [&generate[..], &["3", "--top-p", "0"]].concat(),
+        [&generate[..], &["3", "--top-k", "0"]].concat(),
+        [&generate[..], &[huge]].concat(),
+        vec!["predict", "--threads", huge],
+        vec!["predict", "--top", "0"],
+        vec!["edit", "--tokens", "#1", "#2", "--set", "1:20=nan@all"],
+        vec!["edit", "--tokens", "#1", "#2", "--set", "1:20=1e38@all"],
+        vec!["generate", "--temperature", "0", "--set", "1:20=1e38@all"],
+    ] {
+        let output = run(&model, &[&arguments[..], &prompt[..]].concat());
+        assert!(!refusal(&output).is_empty(), "{arguments:?}");
+    }
+    let cold = run(&model, &[&generate[..], &["3", "--temperature", "1e-320"], &prompt[..]].concat());
+    let coldest = run(&model, &[&generate[..], &["3", "--temperature", "0"], &prompt[..]].concat());
+    assert!(cold.status.success());
+    assert_eq!(cold.stdout, coldest.stdout);
+}
+
+#[test]
+fn logits_beyond_f32_are_not_printed() {
+    let end = 8 + u64::from_le_bytes(*WEIGHTS.first_chunk().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&WEIGHTS[8..end]).unwrap();
+    let name = header.as_object().unwrap().keys().find(|name| name.ends_with("ln_f.weight")).unwrap();
+    let offset = |at: usize| end + header[name]["data_offsets"][at].as_u64().unwrap() as usize;
+    let mut weights = WEIGHTS.to_vec();
+    weights[offset(0)..offset(1)].as_chunks_mut::<4>().0.iter_mut().for_each(|number| *number = 1e38f32.to_le_bytes());
+    let model = model("huge", TOKENIZER, &weights);
+    for arguments in [
+        &["predict"][..],
+        &["generate", "--temperature", "0"],
+        &["generate", "--temperature", "1", "--seed", "1"],
+        &["edit", "--tokens", "#1", "#2", "--set", "1:20=0@all"],
+    ] {
+        let line = refusal(&run(&model, &[arguments, &["--prompt", PROMPT]].concat()));
+        assert!(line.contains("beyond what f32 can hold"), "{line}");
+    }
+}

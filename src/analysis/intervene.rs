@@ -1,10 +1,11 @@
 //! What a prompt's prediction becomes when the model is edited.
 
+use super::predict::candidates;
 use crate::engine::edit::Edit;
 use crate::engine::{Control, Direction, Engine, Resumed};
 use crate::error::{Error, Result};
 use crate::model::Vocabulary;
-use crate::protocol::{Candidate, Edited, Outcome};
+use crate::protocol::{Edited, Outcome};
 
 /// The logit difference and the `top` likeliest tokens, without the edits and with all of them.
 ///
@@ -39,9 +40,5 @@ async fn outcome<E: Engine>(
     control: &impl Control,
 ) -> Result<Outcome> {
     let likeliest = engine.unembed_topk(&end.resid, end.norm(), top, control).await?;
-    let candidate = |t: crate::engine::TopToken| Candidate::new(t, vocabulary.text(t.id));
-    Ok(Outcome {
-        diff: direction.difference(&end.resid.data, end.scales[0]),
-        top: likeliest.into_iter().flatten().map(candidate).collect(),
-    })
+    Ok(Outcome { diff: direction.difference(&end.resid.data, end.scales[0]), top: candidates(likeliest, vocabulary)? })
 }

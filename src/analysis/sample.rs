@@ -10,6 +10,9 @@ use rand::rngs::StdRng;
 
 use crate::error::{Error, Result};
 
+/// Below it, as in candle, the likeliest is taken: logits divided by it would leave f32.
+const COLDEST: f64 = 1e-7;
+
 /// What is drawn from.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampling {
@@ -33,10 +36,13 @@ impl Sampler {
     /// One id, of `logits [vocab]`.
     ///
     /// # Errors
-    /// [`Error::NothingToDraw`] when the logits are no numbers.
+    /// [`Error::NoNumbers`] when a logit is none.
     pub fn sample(&mut self, logits: &[f32]) -> Result<u32> {
         let Sampling { temperature, top_k, top_p } = self.sampling;
-        if temperature == 0.0 {
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(Error::NoNumbers);
+        }
+        if temperature < COLDEST {
             return Ok(likeliest(logits));
         }
         let mut probs = softmax(logits, temperature);
@@ -62,7 +68,7 @@ impl Sampler {
                 if sum >= top_p { probs[at] = 0.0 } else { sum += probs[at] }
             }
         }
-        let weighted = WeightedIndex::new(probs.iter().copied()).map_err(|_| Error::NothingToDraw)?;
+        let weighted = WeightedIndex::new(probs.iter().copied()).map_err(|_| Error::NoNumbers)?;
         Ok(weighted.sample(&mut self.rng) as u32)
     }
 }
@@ -124,6 +130,14 @@ mod tests {
     #[test]
     fn what_is_no_number_is_refused() {
         let mut sampler = Sampler::new(1, Sampling { temperature: 1.0, top_k: None, top_p: None });
-        assert!(matches!(sampler.sample(&[f32::NAN; 4]), Err(Error::NothingToDraw)));
+        assert!(matches!(sampler.sample(&[f32::NAN; 4]), Err(Error::NoNumbers)));
+        let mut sampler = Sampler::new(1, Sampling { temperature: 0.0, top_k: None, top_p: None });
+        assert!(matches!(sampler.sample(&[1.0, f32::INFINITY]), Err(Error::NoNumbers)));
+    }
+
+    #[test]
+    fn the_coldest_take_the_likeliest() {
+        let mut sampler = Sampler::new(1, Sampling { temperature: 1e-320, top_k: None, top_p: None });
+        assert_eq!(sampler.sample(&[1.0, 3.0, 2.0]).unwrap(), 1);
     }
 }

@@ -23,6 +23,10 @@ pub struct EditText {
     pub change: TextChange,
 }
 
+/// Largest value of an edit. What is written into the residual stream is squared and summed by the next LayerNorm, which
+/// gives zeros in silence once that is beyond f32.
+const MOST: f32 = 1e6;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextPositions {
     All,
@@ -57,6 +61,12 @@ impl FromStr for EditText {
         let (site, part) = read_place(place.trim()).ok_or_else(explain)?;
         let change = read_change(value.trim()).ok_or_else(explain)?;
         let at = read_positions(at.trim()).ok_or_else(explain)?;
+        if let TextChange::Set(value) | TextChange::Add(value) | TextChange::Scale(value) = change
+            && value.abs() > MOST
+        {
+            let problem = format!("asks for {value} in {text:?}; f32 carries values up to {MOST} through a model.");
+            return Err(Error::BadOption { option: "set", problem });
+        }
         Ok(EditText { site, part, at, change })
     }
 }

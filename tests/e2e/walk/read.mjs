@@ -28,7 +28,7 @@ export function read() {
     candidates: figure(one(".candidates"), (list) =>
       all("li button", list).map((row) => ({ row: [...row.children].map(text), id: text(one("small", row)) })),
     ),
-    found: [0, 1].map((which) => figure(all(".pair .found .chip")[which] ?? null, (chip) => [text(one(".tok", chip)), text(one("small", chip))])),
+    found: [0, 1].map((which) => figure(one(".found .chip", all(".pair .field")[which]), (chip) => [text(one(".tok", chip)), text(one("small", chip))])),
     difference: figure(one(".difference b"), (b) => [text(b), text(one(".difference span"))]),
     lens: figure(one(".lens .plot svg[role=slider]"), slider),
     table: figure(one(".lens-table .grid"), (grid) => ({

@@ -73,6 +73,8 @@ export function stepsOf(page, random, walk) {
     [5, "corrupted prompt", () => fill("corrupted", random.of(pool().prompts))],
     [5, "token", () => fill(`pair-${random.below(2)}`, random.of(pool().tokens))],
     [5, "sound tokens", async () => `${await fill("pair-0", pool().tokens[0])} ${await fill("pair-1", pool().tokens[walk.answers.readsText ? 1 : 2])}`],
+    // examples are sentences, which a model without a tokenizer can't read
+    [walk.answers.readsText ? 3 : 9, "sound prompts", async () => `${await fill("prompt", pool().prompts[0])} ${await fill("corrupted", pool().prompts[1])}`],
     [5, "typing", async () => {
       await page.locator("#prompt").press("End", QUICK);
       for (const key of random.of(pool().prompts.slice(0, 3)).slice(0, 3)) await page.keyboard.press(key === " " ? "Space" : key);
