@@ -1,12 +1,13 @@
 //! One edit of the edit bar: its switch, what it changes, how, by how much, and a button that removes it.
 
-use web_sys::{HtmlInputElement, HtmlSelectElement};
+use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
 use super::congruence::to_weights;
 use crate::app::format::number;
 use crate::app::state::{Action, Dispatch};
 use crate::app::widgets::failure::Notice;
+use crate::app::widgets::select::Select;
 use crate::engine::edit::{EditText, Part, TextChange, TextPositions};
 use crate::engine::site::{BlockSite, Site};
 use crate::link::Switched;
@@ -36,12 +37,9 @@ pub fn EditRow(props: &Props) -> Html {
     };
     let onkind = {
         let dispatch = dispatch.clone();
-        Callback::from(move |event: Event| {
-            let word = event.target_dyn_into::<HtmlSelectElement>().map(|select| select.value());
-            if let Some(change) =
-                word.and_then(|word| KINDS.iter().find(|kind| kind.word == word)).map(|kind| kind.first)
-            {
-                dispatch.dispatch(Action::ChangeEdit(index, change));
+        Callback::from(move |word: String| {
+            if let Some(kind) = KINDS.iter().find(|kind| kind.word == word) {
+                dispatch.dispatch(Action::ChangeEdit(index, kind.first));
             }
         })
     };
@@ -79,13 +77,9 @@ pub fn EditRow(props: &Props) -> Html {
                 <input type="checkbox" role="switch" checked={*on} onchange={onswitch} aria-label={format!("{name} on")} />
                 <span><b>{ name.clone() }</b><small>{ at(edit) }</small></span>
             </label>
-            <select aria-label={format!("What is done to {name}")} onchange={onkind}>
-                { for KINDS.iter().map(|each| html! {
-                    <option value={each.word} selected={each.word == kind.word}>
-                        { each.text }
-                    </option>
-                }) }
-            </select>
+            <Select label={format!("What is done to {name}")} value={kind.word} onchoice={onkind}>
+                { for KINDS.iter().map(|each| html! { <option value={each.word}>{ each.text }</option> }) }
+            </Select>
             <span class="slider">
                 { slider }
                 if edit.change == TextChange::Mean { <small>{ "over the examples’ prompts" }</small> }

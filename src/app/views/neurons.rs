@@ -1,6 +1,5 @@
 //! Every neuron of a layer, or of all layers, patched one by one: a scatter, the list of what stands out, one looked at.
 
-use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
 use super::maps::runs;
@@ -10,6 +9,7 @@ use crate::app::format::{share, signed, whole};
 use crate::app::presets::answers_differ;
 use crate::app::state::{Action, Dispatch, Patched, Patching, Shared, Sweep};
 use crate::app::widgets::section::Section;
+use crate::app::widgets::select::Select;
 use crate::app::widgets::shown::Shown as Answer;
 use crate::app::widgets::{failure::Notice, sweep};
 use crate::link::{Layer, Order, View};
@@ -137,10 +137,7 @@ fn controls(props: &Props) -> Html {
     let n_layer = props.model.as_ref().map_or(0, |model| model.config.n_layer);
     let onlayer = {
         let dispatch = props.dispatch.clone();
-        Callback::from(move |event: Event| {
-            let Some(select) = event.target_dyn_into::<HtmlSelectElement>() else { return };
-            dispatch.dispatch(Action::Layer(select.value().parse().ok()));
-        })
+        Callback::from(move |chosen: String| dispatch.dispatch(Action::Layer(chosen.parse().ok())))
     };
     let order = |order: Order, text: &'static str| {
         let dispatch = props.dispatch.clone();
@@ -152,17 +149,19 @@ fn controls(props: &Props) -> Html {
             </label>
         }
     };
-    let is = |layer: Layer| patching.shown_layer == Some(layer);
+    let shown = match patching.shown_layer {
+        None => String::new(),
+        Some(Layer::One(layer)) => layer.to_string(),
+        Some(Layer::All) => "all".to_owned(),
+    };
     html! {
         <div class="neuron-controls">
             <label for="neuron-layer">{ "Layer" }</label>
-            <select id="neuron-layer" onchange={onlayer}>
-                if patching.shown_layer.is_none() { <option value="" selected=true>{ "…" }</option> }
-                { for (0..n_layer).map(|layer| html! {
-                    <option value={layer.to_string()} selected={is(Layer::One(layer))}>{ layer }</option>
-                }) }
-                <option value="all" selected={is(Layer::All)}>{ "all layers" }</option>
-            </select>
+            <Select id="neuron-layer" value={shown} onchoice={onlayer}>
+                if patching.shown_layer.is_none() { <option value="">{ "…" }</option> }
+                { for (0..n_layer).map(|layer| html! { <option value={layer.to_string()}>{ layer }</option> }) }
+                <option value="all">{ "all layers" }</option>
+            </Select>
             <fieldset class="choice">
                 <legend>{ "Order" }</legend>
                 { order(Order::Index, "by number") }

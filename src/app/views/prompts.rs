@@ -1,12 +1,12 @@
 //! Two prompts to patch between: the box of the second, examples, and both side by side, their differences marked.
 
-use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
 use crate::app::format::{number, percent, signed};
 use crate::app::presets::{PRESETS, answers_differ};
 use crate::app::state::{Action, Dispatch, Figure, Patching, Typed};
 use crate::app::widgets::section::Section;
+use crate::app::widgets::select::Select;
 use crate::app::widgets::shown::Shown;
 use crate::app::widgets::typed::TextBox;
 use crate::app::widgets::{failure::Notice, token};
@@ -30,7 +30,6 @@ pub struct Props {
 
 #[component]
 pub fn Prompts(props: &Props) -> Html {
-    let examples = use_examples(props);
     let patching = &props.patching;
     let failure = patching.contrast.failure().filter(|failure| props.said.as_ref() != Some(failure));
     let ontyped = {
@@ -43,7 +42,7 @@ pub fn Prompts(props: &Props) -> Html {
     };
     html! {
         <Section view={View::Prompts} title="Two prompts" {caption} is_busy={props.is_busy} dispatch={props.dispatch.clone()}>
-            if props.reads_text { { examples } }
+            if props.reads_text { { examples(props) } }
             <div class="corrupted">
                 <label for="corrupted">{ "Corrupted prompt" }</label>
                 <TextBox id="corrupted" typed={patching.corrupted.clone()} {ontyped} is_tall=true
@@ -57,9 +56,7 @@ pub fn Prompts(props: &Props) -> Html {
 }
 
 /// The list of prompt pairs, and a note on the one chosen.
-#[hook]
-fn use_examples(props: &Props) -> Html {
-    let select = use_node_ref();
+fn examples(props: &Props) -> Html {
     let patching = &props.patching;
     let is_here = |preset: &crate::app::presets::Preset| {
         (props.prompt.text(), patching.corrupted.text()) == (preset.clean, preset.corrupted)
@@ -67,32 +64,25 @@ fn use_examples(props: &Props) -> Html {
             && props.pair[1].text() == preset.pair[1]
     };
     let here = PRESETS.iter().position(is_here);
-    let onchange = {
+    let onchoice = {
         let dispatch = props.dispatch.clone();
-        Callback::from(move |event: Event| {
-            let chosen = event.target_dyn_into::<HtmlSelectElement>().and_then(|select| select.value().parse().ok());
-            if let Some(preset) = chosen.and_then(|index: usize| PRESETS.get(index)) {
+        Callback::from(move |chosen: String| {
+            if let Some(preset) = chosen.parse().ok().and_then(|index: usize| PRESETS.get(index)) {
                 let (prompts, pair) = ([preset.clean, preset.corrupted], preset.pair);
                 dispatch.dispatch(Action::Example { prompts, pair });
             }
         })
     };
-    // once a person has chosen, the browser holds to it; the box says what the state is
-    use_effect_with((here, select.clone()), |(here, select)| {
-        if let Some(select) = select.cast::<HtmlSelectElement>() {
-            select.set_value(&here.map_or_else(String::new, |i| i.to_string()));
-        }
-    });
     let option = |(i, preset): (usize, &crate::app::presets::Preset)| {
-        html! { <option value={i.to_string()} selected={here == Some(i)}>{ preset.name }</option> }
+        html! { <option value={i.to_string()}>{ preset.name }</option> }
     };
     html! {
         <div class="examples">
             <label for="example">{ "Example" }</label>
-            <select id="example" ref={select} {onchange}>
-                <option value="" selected={here.is_none()} disabled={here.is_some()} hidden={here.is_some()}>{ "Your own" }</option>
+            <Select id="example" value={here.map_or_else(String::new, |i| i.to_string())} {onchoice}>
+                <option value="" disabled={here.is_some()} hidden={here.is_some()}>{ "Your own" }</option>
                 { for PRESETS.iter().enumerate().map(option) }
-            </select>
+            </Select>
             <p class="note">{ here.map_or("Your own prompts and tokens.", |i| PRESETS[i].note) }</p>
             { for here.and_then(|_| unknown(props)) }
         </div>

@@ -9,6 +9,7 @@ pub mod read;
 pub mod scrolls;
 pub mod section;
 pub mod seen;
+pub mod select;
 pub mod shown;
 pub mod sweep;
 pub mod tap;
