@@ -45,7 +45,7 @@ const ISOLATION = {
  * Serves `root` under `prefix` ("/" or "/some/sub/path/"); port 0 takes a free one.
  * `onResponse({ path, status, bytes })`, path under `prefix`, is told of each answer and its size on the wire.
  * Without `isolated` it leaves the isolation headers out, as hosts do that can't be told to send them.
- * Resolves to { url, port, close() }; rejects if the port is taken.
+ * Resolves to { url, port, unref(), close() }; rejects if the port is taken.
  */
 export async function startServer({ root, port = 0, prefix = "/", onResponse, isolated = true }) {
   const base = await realpath(root);
@@ -87,6 +87,8 @@ export async function startServer({ root, port = 0, prefix = "/", onResponse, is
   return {
     port: bound,
     url: `http://localhost:${bound}${prefix}`,
+    /** Lets the program end while it serves. */
+    unref: () => servers.forEach((server) => server.unref()),
     close: () => {
       const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
       servers.forEach((server) => server.closeAllConnections());

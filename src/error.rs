@@ -89,7 +89,7 @@ pub enum Error {
     #[error("Stopped.")]
     Cancelled,
     #[error(
-        "The part of the page that computes broke down at this: {why}. It was started again, with the model it had. If it happens again, please report it."
+        "The part of the page that computes broke down at this: {why}. It was started again, with what it had loaded. If it happens again, please report it."
     )]
     WorkerDied { why: String },
     #[error(

@@ -43,6 +43,8 @@ export function builtSite() {
 export async function serveSite({ prefix = "/sub/path/", root = builtSite(), ...options } = {}) {
   const responses = [];
   const server = await startServer({ root, prefix, ...options, onResponse: (response) => responses.push(response) });
+  // a test that failed before it closed it must not keep its file from ending
+  server.unref();
   return { ...server, root, prefix, responses };
 }
 

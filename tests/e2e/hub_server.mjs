@@ -156,6 +156,7 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
       const server = createServer(handler);
       server.on("connection", (socket) => sockets.add(socket.once("close", () => sockets.delete(socket))));
       server.once("error", reject);
+      server.unref(); // see serveSite
       server.listen(0, "127.0.0.1", () => resolve({ server, url: `http://localhost:${server.address().port}` }));
     });
   }

@@ -35,7 +35,7 @@ pub fn LifeNotice(props: &Props) -> Html {
         <div id="life" class={classes!("life-notice", said.is_none().then_some("empty"))} role="status" aria-live="polite">
             if let Some(life) = &*said {
                 <p>{ match life {
-                    Life::Again => "The part of the page that computes had stopped. It was started again, with the model it had, and was asked again whatever was open.".to_owned(),
+                    Life::Again => "The part of the page that computes had stopped. It was started again, with what it had loaded, and was asked again whatever was open.".to_owned(),
                     Life::WithoutModel(failure) => format!("The part of the page that computes had stopped, and its model could not be loaded again. {}", failure.message),
                     Life::Over(failure) => failure.message.clone(),
                 } }</p>
