@@ -137,3 +137,30 @@ fn logits_are_the_readable_passes_at_any_number_of_rows() {
         }
     }
 }
+
+#[test]
+fn a_matrix_with_numbers_that_cannot_be_lifted_is_rounded_all_the_same() {
+    // 64 and more don't fit once lifted; late in the matrix, so that what came before is put back
+    let large = [63.99, 64.03, -1234.6, 65519.0];
+    let scale = |weights: &[u8]| {
+        let end = 8 + u64::from_le_bytes(*weights.first_chunk().unwrap()) as usize;
+        let header: Value = serde_json::from_slice(&weights[8..end]).unwrap();
+        let name = header.as_object().unwrap().keys().find(|name| name.ends_with("h.1.mlp.c_fc.weight")).unwrap();
+        let last = end + header[name]["data_offsets"][1].as_u64().unwrap() as usize;
+        let mut weights = weights.to_vec();
+        for (number, at) in large.iter().zip((last - 16..last).step_by(4)) {
+            weights[at..at + 4].copy_from_slice(&f32::to_le_bytes(*number));
+        }
+        weights
+    };
+    let weights = scale(common::WEIGHTS);
+    let load = |dtype| Model::from_bytes(common::CONFIG, Some(common::TOKENIZER), &weights, dtype).unwrap();
+    let model = load(WeightDtype::F16);
+    assert_eq!(model.weights.dtype(), WeightDtype::F16);
+    let layer = &model.weights.blocks[1].c_fc.weight;
+    assert_eq!(layer.dtype(), DType::F32);
+    let rounded = load(WeightDtype::F32).weights.blocks[1].c_fc.weight.to_dtype(DType::F16).unwrap();
+    let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(numbers(layer), numbers(&rounded.to_dtype(DType::F32).unwrap()));
+    assert_eq!(numbers(layer)[numbers(layer).len() - 4..], [64.0, 64.0, -1235.0, 65504.0]);
+}

@@ -7,6 +7,7 @@ use common::parts::{PROMPT, Parts, logits, parts};
 use common::{CONFIG, TOKENIZER, WEIGHTS, model};
 use half::{bf16, f16};
 use peartree::error::{Error, Result};
+use peartree::model::weights::in_f32;
 use peartree::model::{Model, ModelLoader, WeightDtype};
 use peartree::protocol::Prompt;
 use serde_json::{Value, json};
@@ -74,7 +75,7 @@ fn held(model: &Model) -> Vec<(&'static str, DType, Vec<f32>)> {
         ("h.1.mlp.c_proj.weight", &block.mlp_c_proj.weight),
         ("ln_f.bias", &weights.ln_f.bias),
     ];
-    let values = |tensor: &Tensor| tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let values = |tensor: &Tensor| in_f32(tensor).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     tensors.map(|(name, tensor)| (name, tensor.dtype(), values(tensor))).to_vec()
 }
 

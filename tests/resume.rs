@@ -10,6 +10,7 @@ use peartree::engine::cpu::forward::{self, Hooks};
 use peartree::engine::edit::{Change, Edit, Part, Positions, width};
 use peartree::engine::site::{BlockSite, Site};
 use peartree::engine::{CpuEngine, Engine, SiteSet, Unhurried, complete};
+use peartree::model::f16_bits::LIFT;
 use peartree::model::weights::parameters;
 use peartree::model::{Config, WeightDtype, Weights};
 use proptest::prelude::*;
@@ -43,8 +44,11 @@ fn weights(config: &Config, seed: u64, dtype: WeightDtype) -> Weights {
     let mut rng = Lcg(seed);
     let tensor = |(name, shape): (String, Vec<usize>)| {
         let gain = if name.contains("ln_") && name.ends_with("weight") { 1.0 } else { 0.0 };
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| gain + rng.unit()).collect();
-        let held = if dtype.of_parameter(&shape) == WeightDtype::F16 { DType::F16 } else { DType::F32 };
+        let (held, lift) = match dtype.of_parameter(&shape) {
+            WeightDtype::F16 => (DType::F16, LIFT),
+            WeightDtype::F32 => (DType::F32, 1.0),
+        };
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| (gain + rng.unit()) * lift).collect();
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(held).unwrap())
     };
     let mut tensors: HashMap<_, _> = parameters(config).map(tensor).collect();

@@ -1,4 +1,9 @@
-//! f16 to f32 and back without a branch, so that loops over them become vector instructions.
+//! f16 to f32 and back without a branch, so that loops over them become vector instructions; and the form in which f16
+//! weights are held, without subnormal numbers.
+//!
+//! About one in 400 weights of GPT-2's scale (σ = 0.02) is a subnormal f16. Moved to where f32 has its bits, it is a
+//! subnormal f32, and each product with one costs the processor some hundred cycles: sweeps took 2.4 times f32's time.
+//! 1024 times an f16 is normal or zero, and exact, as long as it stays below 65536. So that is what is held ([`lift`]).
 //!
 //! The `half` crate looks up the processor's abilities at every number, and in wasm, which knows no f16, it branches.
 
@@ -8,6 +13,23 @@ use half::f16;
 pub const SCALE: f32 = f32::from_bits((127 + 112) << 23);
 /// The least magnitude that rounds to infinity: half-way between 65504, the largest f16, and 65536.
 pub const TOO_LARGE: f32 = 65520.0;
+
+/// What held weights are multiplied by.
+pub const LIFT: f32 = 1024.0;
+/// The least magnitude that, rounded to f16, can't be lifted: half-way between 63.96875, the f16 below 64, and 64.
+pub const NOT_LIFTED: f32 = 63.984375;
+
+/// [`LIFT`] times the number, exactly. Below 64 only.
+#[inline(always)]
+pub fn lift(half: f16) -> f16 {
+    narrow(widen(half) * LIFT)
+}
+
+/// The number that was lifted, exactly.
+#[inline(always)]
+pub fn lower(lifted: f16) -> f32 {
+    widen(lifted) * (1.0 / LIFT)
+}
 
 /// The number divided by [`SCALE`], exactly. Finite ones only: infinities and NaN become some finite number.
 #[inline(always)]
@@ -54,6 +76,17 @@ mod tests {
         for half in finite() {
             assert_eq!(widen(half).to_bits(), half.to_f32().to_bits(), "{half}");
         }
+    }
+
+    #[test]
+    fn every_f16_below_64_is_lifted_exactly_and_none_is_subnormal_then() {
+        for half in finite().filter(|half| half.to_f32().abs() < NOT_LIFTED) {
+            let lifted = lift(half);
+            assert!(lifted.is_normal() || lifted == f16::ZERO, "{half} becomes {lifted}");
+            assert_eq!(lower(lifted).to_bits(), half.to_f32().to_bits(), "{half}");
+        }
+        assert_eq!(f16::from_f32(NOT_LIFTED).to_f32(), 64.0);
+        assert!(f16::from_f32(NOT_LIFTED.next_down()).to_f32() < 64.0);
     }
 
     #[test]

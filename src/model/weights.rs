@@ -6,6 +6,7 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use super::f16_bits::LIFT;
 use crate::error::{Error, Result};
 
 /// How a model's matrices are held in memory; its vectors (LayerNorms and biases) are f32 always, and so is what is
@@ -42,7 +43,7 @@ impl WeightDtype {
     }
 }
 
-/// All parameters, matrices in the type the model was loaded with, the rest f32. The unembedding is `wte` again (tied).
+/// All parameters, matrices in the type the model was loaded with ([`in_f32`] reads either), the rest f32. The unembedding is `wte` again (tied).
 #[derive(Debug, Clone)]
 pub struct Weights {
     /// Token embedding, `[vocab, d_model]`.
@@ -153,10 +154,25 @@ pub fn sum(config: &Config, figure: impl Fn(&[usize], u64) -> u64) -> u64 {
     rest.saturating_add(block.saturating_mul(config.n_layer as u64))
 }
 
+/// A parameter's numbers in f32: those of an f16 matrix are held [lifted](super::f16_bits).
+pub fn in_f32(parameter: &Tensor) -> candle_core::Result<Tensor> {
+    match parameter.dtype() {
+        DType::F16 => parameter.to_dtype(DType::F32)? / f64::from(LIFT),
+        _ => parameter.to_dtype(DType::F32),
+    }
+}
+
 impl Weights {
     /// How the matrices are held.
     pub fn dtype(&self) -> WeightDtype {
-        if self.wte.dtype() == DType::F16 { WeightDtype::F16 } else { WeightDtype::F32 }
+        // one whose numbers are too large for it is in f32 all the same
+        let of_block = |block: &Block| {
+            [&block.c_attn, &block.attn_c_proj, &block.c_fc, &block.mlp_c_proj]
+                .iter()
+                .any(|layer| layer.weight.dtype() == DType::F16)
+        };
+        let is_f16 = self.wte.dtype() == DType::F16 || self.blocks.iter().any(of_block);
+        if is_f16 { WeightDtype::F16 } else { WeightDtype::F32 }
     }
 
     /// Takes the model's tensors, named as [`parameters`] names them, out of `tensors`.

@@ -9,7 +9,7 @@ use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops;
 
 use crate::engine::site::{BlockSite, Site};
-use crate::model::weights::{Block, Conv1d, LayerNorm};
+use crate::model::weights::{Block, Conv1d, LayerNorm, in_f32};
 use crate::model::{Config, Weights};
 
 /// Sees the value at every site as the run meets it, and gives back the value with which the run goes on.
@@ -21,10 +21,9 @@ pub trait Hooks {
 pub fn embed(weights: &Weights, ids: &Tensor, hooks: &mut impl Hooks) -> Result<Tensor> {
     let (batch, n_pos) = ids.dims2()?;
     let d_model = weights.wte.dim(1)?;
-    let tokens =
-        weights.wte.index_select(&ids.flatten_all()?, 0)?.to_dtype(DType::F32)?.reshape((batch, n_pos, d_model))?;
+    let tokens = in_f32(&weights.wte.index_select(&ids.flatten_all()?, 0)?)?.reshape((batch, n_pos, d_model))?;
     let tokens = hooks.at(Site::Embed, tokens)?;
-    let positions = weights.wpe.narrow(0, 0, n_pos)?.to_dtype(DType::F32)?;
+    let positions = in_f32(&weights.wpe.narrow(0, 0, n_pos)?)?;
     let positions = positions.unsqueeze(0)?.broadcast_as((batch, n_pos, d_model))?;
     tokens + hooks.at(Site::PosEmbed, positions)?
 }
@@ -86,7 +85,10 @@ pub fn linear(layer: &Conv1d, x: &Tensor) -> Result<Tensor> {
     if let Some(last) = shape.last_mut() {
         *last = n_out;
     }
-    x.reshape((rows, n_in))?.matmul(&layer.weight.to_dtype(x.dtype())?)?.broadcast_add(&layer.bias)?.reshape(shape)
+    x.reshape((rows, n_in))?
+        .matmul(&in_f32(&layer.weight)?.to_dtype(x.dtype())?)?
+        .broadcast_add(&layer.bias)?
+        .reshape(shape)
 }
 
 /// `x - mean(x)` and `sqrt(var(x) + eps)`: `[.., d] -> ([.., d], [.., 1])`.
@@ -103,7 +105,7 @@ pub fn scale_and_shift(ln: &LayerNorm, x: &Tensor) -> Result<Tensor> {
 
 /// Logits over the vocabulary: normalised `[rows, d_model] -> [rows, vocab]`.
 pub fn unembed(weights: &Weights, x: &Tensor) -> Result<Tensor> {
-    x.matmul(&weights.wte.to_dtype(x.dtype())?.t()?)
+    x.matmul(&in_f32(&weights.wte)?.to_dtype(x.dtype())?.t()?)
 }
 
 /// The whole pass, as training needs it: `ids [batch, pos] -> logits [batch * pos, vocab]`.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::kernels::matmul::{linear, linear_transposed};
 use super::kernels::{norm, scan};
@@ -12,6 +12,7 @@ use super::{CpuEngine, check_rows};
 use crate::engine::products::{Block, InputWeights, Products};
 use crate::engine::{Engine, Extremes};
 use crate::error::{Error, Result};
+use crate::model::weights::in_f32;
 
 /// Rows of a matrix that are widened at once, where its weights aren't f32.
 const ROWS: usize = 4096;
@@ -32,7 +33,7 @@ impl Products for CpuEngine {
     async fn input_weights(&self, layer: usize, neuron: usize) -> Result<InputWeights> {
         self.check_neurons(layer, &(neuron..neuron + 1))?;
         let block = &self.weights.blocks[layer];
-        let column = block.c_fc.weight.narrow(1, neuron, 1)?.to_dtype(DType::F32)?.contiguous()?;
+        let column = in_f32(&block.c_fc.weight.narrow(1, neuron, 1)?)?.contiguous()?;
         let raw = values(&column)?.to_vec();
         let (scale, shift) = (values(&block.ln_2.weight)?, values(&block.ln_2.bias)?);
         let mut folded: Vec<f32> = raw.iter().zip(scale.iter()).map(|(weight, scale)| weight * scale).collect();
@@ -128,7 +129,7 @@ impl CpuEngine {
 
 /// Rows of a matrix, in f32; no copy where it is f32 already.
 fn rows_of(matrix: &Tensor, rows: Range<usize>) -> Result<Tensor> {
-    Ok(matrix.narrow(0, rows.start, rows.len())?.to_dtype(DType::F32)?)
+    Ok(in_f32(&matrix.narrow(0, rows.start, rows.len())?)?)
 }
 
 fn pieces(len: usize) -> impl Iterator<Item = Range<usize>> {

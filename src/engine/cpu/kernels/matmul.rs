@@ -62,6 +62,7 @@ pub fn add_scaled<W: Weight>(x: &[W], scale: f32, out: &mut [f32]) {
 mod tests {
     use super::super::panel;
     use super::*;
+    use crate::model::f16_bits::lift;
     use half::f16;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -101,14 +102,19 @@ mod tests {
         }
     }
 
+    /// Weights as f16 holds them, and what they are then.
+    fn held(weights: &[f32]) -> (Vec<f16>, Vec<f32>) {
+        let halves = weights.iter().map(|&weight| f16::from_f32(weight));
+        (halves.clone().map(lift).collect(), halves.map(|half| half.to_f32()).collect())
+    }
+
     /// Weights in both types, and what they are exactly.
     fn in_both_types(len: usize, seed: u32, check: impl Fn(&dyn Kernels, &[f32])) {
         let mut weights = numbers(len, seed);
         // f16 has fewer digits below 2^-14, and its own way of writing them
         weights.iter_mut().step_by(7).for_each(|weight| *weight *= 1e-5);
         check(&weights, &weights);
-        let halves: Vec<f16> = weights.iter().map(|&weight| f16::from_f32(weight)).collect();
-        let exact: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
+        let (halves, exact) = held(&weights);
         check(&halves, &exact);
     }
 
@@ -230,8 +236,7 @@ mod tests {
     fn f16_gives_the_bits_that_its_numbers_give_in_f32() {
         for (rows, n_in, n_out) in SHAPES {
             let x = numbers(rows * n_in, 9);
-            let halves: Vec<f16> = numbers(n_in * n_out, 10).into_iter().map(f16::from_f32).collect();
-            let exact: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
+            let (halves, exact) = held(&numbers(n_in * n_out, 10));
             let before = numbers(rows * n_out, 11);
             let (mut ours, mut right) = (before.clone(), before.clone());
             linear(&x, &halves, None, n_out, true, &mut ours);

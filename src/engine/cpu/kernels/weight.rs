@@ -15,7 +15,7 @@ thread_local! {
 
 /// An element of a weight matrix: f32 or f16.
 ///
-/// To widen f16 takes some bit operations and a multiplication by [`f16_bits::SCALE`]. Where a weight is used once or a
+/// To widen f16, which is held [lifted](f16_bits), takes some bit operations and a multiplication. Where a weight is used once or a
 /// few times, the activations are multiplied instead: a power of two changes no bit of the products.
 pub trait Weight: Copy + Send + Sync + sealed::Sealed + 'static {
     /// The weight is this times what [`Self::scaled`] gives.
@@ -87,7 +87,8 @@ impl Weight for f32 {
 }
 
 impl Weight for f16 {
-    const SCALE: f32 = f16_bits::SCALE;
+    // they are held lifted
+    const SCALE: f32 = f16_bits::SCALE / f16_bits::LIFT;
 
     #[inline(always)]
     fn scaled(self) -> f32 {
