@@ -136,6 +136,11 @@ pub fn HeatMap(props: &Props) -> Html {
         }
     };
     let home = strongest(&props.cells, layout.columns).unwrap_or((0, 0));
+    // where the map is wider than its box, its strongest cell is what is seen first
+    use_effect_with((layout.columns, width as u32), {
+        let scroll = scroll.clone();
+        move |_| scroll(home)
+    });
     let cursor = use_cursor(home, find, move |at, event| moved(at, corner, event), scroll);
     let picked = use_memo(props.onpick.clone(), |onpick| onpick.clone().unwrap_or_default());
     let Tap { at: tapped, onpress, onplace } = use_tap(&picked);
@@ -181,7 +186,7 @@ pub fn HeatMap(props: &Props) -> Html {
     let shown: Marks = marks(&props.cells, &layout, largest);
     html! {
         <div class="heat" id={props.id}>
-            <Scrolls class="heat-scroll" {node}>
+            <Scrolls class="heat-scroll" {node} names={row_names(&layout)}>
                 <svg width={width.to_string()} height={height.to_string()} viewBox={format!("0 0 {width} {height}")}
                     class={props.onpick.as_ref().map(|_| "opens")} role="slider" tabindex="0" aria-label={props.label.clone()}
                     aria-roledescription="heat map" aria-valuemin="0" aria-valuemax={props.cells.len().saturating_sub(1).to_string()}
@@ -196,11 +201,6 @@ pub fn HeatMap(props: &Props) -> Html {
                         }) }
                         <path class="none" d={shown.missing} />
                         if cell.0 >= ROOM_FOR_FIGURE && props.cells.len() <= 600 { { figures(props, &layout, largest) } }
-                        { for (0..layout.rows).filter(|row| layout.rows <= 14 || row % 4 == 0).map(|row| html! {
-                            <text class="row-label" x={(LEFT - 6.0).to_string()} y={(layout.y(row) + cell.1 / 2.0).to_string()} dy="0.35em">
-                                { format!("L{row}") }
-                            </text>
-                        }) }
                         { axis(props, &layout, active) }
                     </g>
                     if let Some((row, column)) = active {
@@ -215,6 +215,20 @@ pub fn HeatMap(props: &Props) -> Html {
                 { act }
             </div>
         </div>
+    }
+}
+
+/// The layers' names: they stay where they are when the map scrolls.
+fn row_names(layout: &Layout) -> Html {
+    let (height, middle) = (layout.y(layout.rows), layout.cell.1 / 2.0);
+    let named = (0..layout.rows).filter(|row| layout.rows <= 14 || row % 4 == 0);
+    let (width, end) = (LEFT - 1.0, LEFT - 6.0);
+    html! {
+        <svg class="row-names" width={width.to_string()} height={height.to_string()} aria-hidden="true">
+            { for named.map(|row| html! {
+                <text class="row-label" x={end.to_string()} y={(layout.y(row) + middle).to_string()} dy="0.35em">{ format!("L{row}") }</text>
+            }) }
+        </svg>
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Props {
     /// Where the caller needs the box itself.
     #[prop_or_default]
     pub node: Option<NodeRef>,
+    /// What stays at its left edge, over what scrolls beneath it.
+    #[prop_or_default]
+    pub names: Html,
     pub children: Html,
 }
 
@@ -54,5 +57,11 @@ pub fn Scrolls(props: &Props) -> Html {
     let own = use_node_ref();
     let node = props.node.clone().unwrap_or(own);
     let More { edges, onscroll } = use_more(&node);
-    html! { <div class="scrolls"><div class={props.class} ref={node} {onscroll}>{ props.children.clone() }</div>{ edges }</div> }
+    html! {
+        <div class="scrolls">
+            <div class={props.class} ref={node} {onscroll}>{ props.children.clone() }</div>
+            { props.names.clone() }
+            { edges }
+        </div>
+    }
 }
