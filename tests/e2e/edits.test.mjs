@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, serveSite } from "./harness.mjs";
-import { POST_PROMPT, look, settled, signed, visible, visitPage, watched } from "./visit.mjs";
+import { POST_PROMPT, look, settled, signed, visible, visitLink, visitPage, watched } from "./visit.mjs";
 
 let site, browser, visit, page;
 before(async () => {
@@ -168,3 +168,25 @@ test("a slider in motion ends where it was left", async (t) => {
 });
 
 test("has said and fetched nothing it should not", () => visit.assertClean());
+
+test("a list says what the state is after Back, not what was chosen last", async () => {
+  const visit = await visitLink(browser, site, "v1&e=2.mlp=*2@all");
+  const { page } = visit;
+  await look(page, "edits");
+  const kind = page.getByLabel("What is done to L2 MLP");
+  const chosen = () => kind.evaluate((list) => list.selectedOptions[0].textContent.trim());
+  assert.equal(await chosen(), "scaled");
+  // a browser never again takes away by itself what a person has chosen once
+  for (const [text, code] of [["from corrupted", "corrupted"], ["added to", "%2B3"]]) {
+    await kind.selectOption(text);
+    await page.waitForFunction((code) => location.hash.includes(`2.mlp=${code}`), code);
+    assert.equal(await chosen(), text);
+    await settled(page);
+  }
+  await page.goBack();
+  await page.waitForFunction(() => location.hash.includes("2.mlp=corrupted"));
+  await settled(page);
+  assert.equal(await chosen(), "from corrupted");
+  visit.assertClean();
+  await visit.close();
+});

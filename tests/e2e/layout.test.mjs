@@ -136,3 +136,21 @@ test("every control and figure has a name", async () => {
   await settled(visit.page);
   await visit.close();
 });
+
+test("a map that is wider than a phone begins at its strongest cell, its layers named", async () => {
+  const visit = await visitPage(browser, site, { context: SCREENS.phone });
+  const { page } = visit;
+  await look(page, "maps");
+  const map = page.locator("#map-resid_pre");
+  const seen = await map.locator(".heat-scroll").evaluate((box) => {
+    const [svg, outer] = [box.querySelector("svg[role=slider]"), box.getBoundingClientRect()];
+    const strength = (path) => Number(path.style.getPropertyValue("--v"));
+    const strongest = [...svg.querySelectorAll("path.positive")].reduce((best, path) => (strength(path) > strength(best) ? path : best));
+    const cell = strongest.getBoundingClientRect();
+    const name = box.parentElement.querySelector(".row-label").getBoundingClientRect();
+    return { scrolled: box.scrollLeft, isSeen: cell.left >= outer.left && cell.right <= outer.right + 1, name: name.left - outer.left };
+  });
+  assert.ok(seen.scrolled > 0 && seen.isSeen && seen.name >= 0 && seen.name < 30, JSON.stringify(seen));
+  visit.assertClean();
+  await visit.close();
+});
