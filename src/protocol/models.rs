@@ -124,10 +124,17 @@ pub struct Description {
     /// One a type that the weights can be loaded in.
     pub memory: Vec<Need>,
     pub room: Room,
-    /// The files that are read, by name.
-    pub files: Vec<String>,
+    /// The files that are read.
+    pub files: Vec<FileOfModel>,
     /// What begins a text; none where nothing does, or that was not looked at.
     pub beginning: Option<Beginning>,
+}
+
+/// A file that is read of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileOfModel {
+    pub name: String,
+    pub bytes: u64,
 }
 
 /// The token that begins a text.

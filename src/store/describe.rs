@@ -18,7 +18,7 @@ use crate::error::{Error, Result, StoreError};
 use crate::model::layout::Layout;
 use crate::model::weights::n_parameters;
 use crate::model::{Config, ModelLoader};
-use crate::protocol::{Beginning, Description, Source};
+use crate::protocol::{Beginning, Description, FileOfModel, Source};
 
 impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     /// Describes the model at `site` by what is kept of it, or else by its small files and its weights' header, of
@@ -44,7 +44,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         let bytes = manifest.bytes();
         let commit = manifest.provenance.commit.clone();
         let has_tokenizer = manifest.file(TOKENIZER).or(manifest.file("vocab.json")).is_some();
-        let files = manifest.files.iter().map(|file| file.name.clone()).collect();
+        let files = manifest.files.iter().map(|file| file_of(&file.name, file.bytes)).collect();
         let (config, file_dtype) = (Config::from_json(&config)?, manifest.file_dtype);
         let found = Found { config, has_tokenizer, file_dtype, commit, files, beginning: None };
         Ok(Some(self.description(source, site, found, (bytes, bytes), true).await))
@@ -82,17 +82,17 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         let commit = introduction.commit.clone();
         let noted = self.storage.read(&site.key(commit.as_deref()), JOURNAL).await?;
         let here = noted.and_then(|text| journal::read(&text)).map_or(0, |noted| noted.spans.total());
-        let small = introduction.small.all().map(|(name, bytes)| (name.to_owned(), bytes.len() as u64));
+        let small = introduction.small.all().map(|(name, bytes)| file_of(name, bytes.len() as u64));
         let files: Vec<_> = small.chain(weights.files).collect();
+        let bytes = files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.bytes));
         let found = Found {
             config: introduction.config,
             has_tokenizer: introduction.small.has_tokenizer(),
             file_dtype: weights.file_dtype.unwrap_or("f32").to_owned(),
             commit,
-            files: files.iter().map(|(name, _)| name.clone()).collect(),
+            files,
             beginning: weights.beginning,
         };
-        let bytes = files.iter().fold(0, |sum: u64, (_, bytes)| sum.saturating_add(*bytes));
         Ok(self.description(source, site, found, (bytes, here), false).await)
     }
 
@@ -107,7 +107,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         let line = self.line(watch);
         let (names, index) = remote::parts(&line, site, introduction, layout).await?;
         let mut loader = ModelLoader::from_files(&introduction.small, Default::default())?;
-        let index = index.map(|index| (layout.file.to_owned(), index.len() as u64));
+        let index = index.map(|index| file_of(layout.file, index.len() as u64));
         let mut weights = Weights { files: index.into_iter().collect(), file_dtype: None, beginning: None };
         weights.beginning = Beginning::of(&loader, &introduction.small);
         for name in names {
@@ -124,7 +124,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
             })?;
             weights.file_dtype = weights.file_dtype.or(contents.file_dtype);
             drop(transfer);
-            weights.files.push((name, contents.bytes));
+            weights.files.push(file_of(&name, contents.bytes));
         }
         Ok(weights)
     }
@@ -156,10 +156,14 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     }
 }
 
+pub(super) fn file_of(name: &str, bytes: u64) -> FileOfModel {
+    FileOfModel { name: name.to_owned(), bytes }
+}
+
 /// What the weights' headers say.
 struct Weights {
-    /// Names and lengths, the index first.
-    files: Vec<(String, u64)>,
+    /// The index first.
+    files: Vec<FileOfModel>,
     file_dtype: Option<&'static str>,
     beginning: Option<Beginning>,
 }
@@ -170,6 +174,6 @@ struct Found {
     has_tokenizer: bool,
     file_dtype: String,
     commit: Option<String>,
-    files: Vec<String>,
+    files: Vec<FileOfModel>,
     beginning: Option<Beginning>,
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::address::CONFIG;
+use super::describe::file_of;
 use super::fit;
 use super::look::file_dtype;
 use super::watch::Watch;
@@ -15,7 +16,7 @@ use crate::model::safetensors::{Header, header_bytes};
 use crate::model::small::{FORMS_OF_TOKENIZERS, SAYS_BEGINNING, SmallFiles};
 use crate::model::weights::n_parameters;
 use crate::model::{Config, Model, ModelLoader};
-use crate::protocol::{Beginning, Description, Place, PlacedFile, Progress, Room, Stage, Unit, WeightDtype};
+use crate::protocol::{Beginning, Description, FileOfModel, Place, PlacedFile, Progress, Room, Stage, Unit, WeightDtype};
 
 /// Where a server has no ranges, so many bytes are read only to come to those that are wanted.
 const MOST_SKIPPED_BYTES: u64 = 32 << 20;
@@ -75,15 +76,16 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
         let small = self.small().await?;
         let mut loader = ModelLoader::from_files(&small, WeightDtype::F32)?;
         let (layout, names) = self.weights(loader.config()).await?;
-        let mut files: Vec<_> = small.all().map(|(name, bytes)| (name.to_owned(), bytes.len() as u64)).collect();
+        let mut files: Vec<_> = small.all().map(|(name, bytes)| file_of(name, bytes.len() as u64)).collect();
         let mut dtype = None;
         for name in names {
             let (header, bytes, whole) = self.contents(&name, &layout, false).await?;
             loader.check(&name, bytes, &header, whole, layout.is_index)?;
             dtype = dtype.or(file_dtype(&header));
-            files.push((name, bytes));
+            files.push(FileOfModel { name, bytes });
         }
         let config = loader.config().clone();
+        let bytes = files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.bytes));
         Ok(Description {
             name: name.to_owned(),
             parameters: n_parameters(&config),
@@ -91,12 +93,12 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
             file_dtype: dtype.unwrap_or("f32").to_owned(),
             repo: None,
             commit: None,
-            bytes: files.iter().fold(0, |sum: u64, (_, bytes)| sum.saturating_add(*bytes)),
-            bytes_here: 0,
+            bytes,
+            bytes_here: bytes,
             kept: false,
             memory: fit::needs(&config),
             room,
-            files: files.into_iter().map(|(name, _)| name).collect(),
+            files,
             beginning: Beginning::of(&loader, &small),
             config,
         })

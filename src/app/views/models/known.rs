@@ -12,7 +12,7 @@ use crate::app::widgets::device;
 use crate::error::Error;
 use crate::model::weights::n_parameters;
 use crate::protocol::{KeptModel, ModelInfo, Need, Source};
-use crate::store::catalog::{KNOWN, Known, Verdict, verdict};
+use crate::store::catalog::{KNOWN, Known, STANFORD, Verdict, verdict};
 use crate::store::fit::needs;
 
 #[derive(Properties, PartialEq)]
@@ -37,6 +37,12 @@ pub fn KnownModels(props: &Props) -> Html {
             <ul class="known">
                 { for KNOWN.iter().map(|known| row(known, props)) }
             </ul>
+            <details class="stanford">
+                <summary>{ "Stanford’s ten: small and medium, each from five seeds" }</summary>
+                <ul class="known">
+                    { for STANFORD.iter().map(|known| row(known, props)) }
+                </ul>
+            </details>
         </section>
     }
 }
