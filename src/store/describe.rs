@@ -5,7 +5,7 @@ use super::address::{CONFIG, Site, TOKENIZER};
 use super::fetch::lacks;
 use super::fit;
 use super::journal::{self, JOURNAL};
-use super::look::look;
+use super::look::{file_dtype, look};
 use super::memory::MemoryFile;
 use super::remote::{self, Introduction, introduce};
 use super::spans::Spans;
@@ -122,7 +122,7 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
                     Error::from(StoreError::Changing { what: name.clone(), host: site.host().into() })
                 }
             })?;
-            weights.file_dtype = weights.file_dtype.or(contents.file_dtype);
+            weights.file_dtype = weights.file_dtype.or(file_dtype(&contents.header));
             drop(transfer);
             weights.files.push(file_of(&name, contents.bytes));
         }

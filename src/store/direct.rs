@@ -144,7 +144,12 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
             let range = Some(0..1);
             match self.ask(layout.file, range).await {
                 Err(Error::NotThere { .. }) => {}
-                there => return there.map(|_| layout),
+                Err(error) => return Err(error),
+                Ok((_, mut body)) => {
+                    // read to its end, since an answer that is dropped is told as a failure
+                    let _ = body.next().await;
+                    return Ok(layout);
+                }
             }
         }
         Err(Error::NotThere { what: LAYOUTS[0].file.to_owned() })

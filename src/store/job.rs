@@ -13,7 +13,7 @@ use super::fetch::lacks;
 use super::fit;
 use super::journal::{self, JOURNAL, Journal, Noted, Part, Target};
 use super::line::Line;
-use super::look::look;
+use super::look::{self, look};
 use super::manifest::{FileFacts, MANIFEST, Manifest, Provenance};
 use super::remote::{self, Introduction};
 use super::spans::Spans;
@@ -108,7 +108,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
         let (mut parts, mut file_dtype) = (Vec::new(), None);
         for transfer in transfers {
             let contents = look(transfer, layout, &mut loader).await?;
-            file_dtype = file_dtype.or(contents.file_dtype);
+            file_dtype = file_dtype.or(look::file_dtype(&contents.header));
             self.learn_hash(transfer)?;
             let Facts { etag, sha256, .. } = transfer.facts.borrow().clone();
             parts.push(Part { name: transfer.what().to_owned(), bytes: contents.bytes, etag, sha256 });

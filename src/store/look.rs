@@ -13,12 +13,11 @@ use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{Header, header_bytes};
 use crate::model::weights::canonical;
 
-/// What a file's header says.
+/// What a file holds.
 pub struct Contents {
     /// Bytes of the whole file.
     pub bytes: u64,
-    /// Element type of the token embedding, and by custom of all weights; none where it lies in another file.
-    pub file_dtype: Option<&'static str>,
+    pub header: Header,
 }
 
 /// Gets a file's header and compares it with the model's config, which `loader` knows, before anything else of the file
@@ -38,10 +37,10 @@ pub async fn look<W: Wire, D: Device, C: Control, F: StoredFile>(
     };
     let said = transfer.facts.borrow_mut().bytes.replace(bytes).unwrap_or(bytes);
     loader.check(transfer.what(), said, &header, bytes, layout.is_index)?;
-    Ok(Contents { bytes, file_dtype: file_dtype(&header) })
+    Ok(Contents { bytes, header })
 }
 
-/// Of the token embedding; none where it is not in the file.
+/// Element type of the token embedding, and by custom of all weights; none where it lies in another file.
 pub fn file_dtype(header: &Header) -> Option<&'static str> {
     let wte = header.tensors.iter().find(|tensor| canonical(&tensor.name) == "wte.weight");
     wte.map(|tensor| tensor.dtype.name())

@@ -26,6 +26,7 @@ pub mod fetch; // from a source to a kept model
 mod job; // … downloaded
 pub mod look; // the headers of weights
 pub mod describe; // what a model is, without keeping it
+pub mod survey; // … and all that is wrong with it
 pub mod kept; // list, delete, check, build
 pub mod direct; // from the page's own site, not kept
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, serveSite } from "./harness.mjs";
-import { POST_PROMPT, prompt, settled, visitPage } from "./visit.mjs";
+import { predictions, prompt, settled, visitPage } from "./visit.mjs";
 
 let site, browser;
 before(async () => {
@@ -20,7 +20,7 @@ const translate = (page) =>
   page.evaluate(() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT, {
       acceptNode: ({ data, parentElement }) =>
-        data.trim() && !parentElement.closest("script, style, textarea, [translate=no]")
+        data.trim() && parentElement.translate && !parentElement.closest("script, style, textarea")
           ? NodeFilter.FILTER_ACCEPT
           : NodeFilter.FILTER_REJECT,
     });
@@ -35,20 +35,24 @@ const translate = (page) =>
     return texts.length;
   });
 
-/** The likeliest next tokens, as the page shows them. */
-const shown = (page) => page.locator(".likeliest tbody th, .candidates .token").allTextContents();
-
 test("after a translation the figures follow the prompt, sections open, and nothing fails", async () => {
   const visit = await visitPage(browser, site);
   const { page } = visit;
-  assert.ok((await translate(page)) > 30, "explanations are translated");
-  console.log(await translate(page));
+  const before = await predictions(page);
+  const moved = await translate(page);
+  assert.ok(moved >= 15, `headings and explanations are translated, but only ${moved} were`);
   await prompt(page, "The pears on the tree are");
   await settled(page);
+  const expected = await page.evaluate(() => window.peartree.predict({ prompt: "The pears on the tree are" }));
+  const after = await predictions(page);
+  assert.notDeepEqual(after, before);
+  assert.deepEqual(after.map(({ id }) => id), expected.top.map(({ id }) => id));
   for (const summary of await page.locator("summary").all()) {
     if (await summary.isVisible()) await summary.click();
   }
   await settled(page);
+  await translate(page);
+  await page.getByText("Use another model").click();
   await page.getByRole("button", { name: "Generate" }).click();
   await page.locator(".written ins").waitFor();
   await settled(page);

@@ -59,7 +59,7 @@ pub fn Here(props: &Props) -> Html {
     let is_demo = props.model.as_ref().is_some_and(|model| model.name == demo().name);
     html! {
         <section class="menu-part" aria-labelledby="here-title">
-            <h3 id="here-title">{ "From your disk, or from this site" }</h3>
+            <h3 id="here-title" translate="yes">{ "From your disk, or from this site" }</h3>
             <div class="sources">
                 <p>
                     { "Any GPT-2 in the hub’s own format: " }<code>{ "config.json" }</code>{ "; " }
