@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::parts::{PROMPT, Parts, Pickler, half, logits, parts, pickled, zipped};
+use common::parts::{PROMPT, Pickler, half, logits, parts, pickled, zipped};
 use common::{CONFIG, TOKENIZER, model};
 use peartree::engine::complete;
 use peartree::error::{Error, Result};
