@@ -122,7 +122,10 @@ fn inspect_knows_the_demo_and_parts_and_says_what_to_give_for_a_file() {
     assert_eq!(demo, json(&bare(&["inspect", "demo", "--json"])));
     let folder_of_demo = concat!(env!("CARGO_MANIFEST_DIR"), "/www/demo");
     let seen = json(&bare(&["inspect", folder_of_demo, "--json"]));
-    assert_eq!((&demo["config"], &demo["hash"], &demo["tokenizer"]), (&seen["config"], &seen["hash"], &seen["tokenizer"]));
+    assert_eq!(
+        (&demo["config"], &demo["hash"], &demo["tokenizer"]),
+        (&seen["config"], &seen["hash"], &seen["tokenizer"])
+    );
     assert_eq!(demo["refused"], json!([]));
 
     let folder = model("inspect-parts", TOKENIZER, WEIGHTS);

@@ -381,7 +381,8 @@ fn a_model_in_parts_is_downloaded_and_gone_on_with_in_its_second_part() {
     is_closed.store(false, Ordering::Relaxed);
     let from_folder = printed(&peartree("http://127.0.0.1:1", &cache, &predict(FOLDER)));
     assert_eq!(printed(&peartree(&hub.url(), &cache, &predict("org/parts"))), from_folder);
-    let again: Vec<_> = hub.asked()[first..].iter().filter_map(|asked| Some((asked.path.clone(), asked.range?))).collect();
+    let again: Vec<_> =
+        hub.asked()[first..].iter().filter_map(|asked| Some((asked.path.clone(), asked.range?))).collect();
     assert!(again.iter().all(|(path, (from, _))| path.ends_with(PARTS[1]) && *from > 0), "{again:?}");
     let url = hub.url();
     drop(hub);

@@ -86,11 +86,8 @@ pub fn folder(folder: &Path) -> Result<Inspection> {
 
 /// The demo model, which is part of the program.
 pub fn demo(demo: &Demo) -> Inspection {
-    let small = SmallFiles {
-        config: demo.config.to_vec(),
-        tokenizer: Some(demo.tokenizer.to_vec()),
-        ..SmallFiles::default()
-    };
+    let small =
+        SmallFiles { config: demo.config.to_vec(), tokenizer: Some(demo.tokenizer.to_vec()), ..SmallFiles::default() };
     let mut seen = Inspection::of(&small);
     let contents = demo.weights.first_chunk().map_or(Err(Error::NoModel), |&first| {
         let begin = 8 + header_bytes(first)?;
@@ -139,11 +136,8 @@ impl Inspection {
         if small.config.is_empty() {
             return seen;
         }
-        let facts = |(name, bytes): (&str, &[u8])| FileFacts {
-            name: name.to_owned(),
-            bytes: bytes.len() as u64,
-            dtype: None,
-        };
+        let facts =
+            |(name, bytes): (&str, &[u8])| FileFacts { name: name.to_owned(), bytes: bytes.len() as u64, dtype: None };
         seen.files = small.all().map(facts).collect();
         match Config::from_json(&small.config) {
             Ok(config) => {

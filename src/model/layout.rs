@@ -107,7 +107,10 @@ pub fn parts(layout: &Layout, index_json: &[u8], config: &Config) -> Result<Vec<
         return Err(bad(format!("names the file {file:?}, which is none of weights beside it. Get the file again.")));
     }
     if files.len() > MOST_PARTS {
-        return Err(bad(format!("names {} files; no model has more than {MOST_PARTS}. Get the file again.", files.len())));
+        return Err(bad(format!(
+            "names {} files; no model has more than {MOST_PARTS}. Get the file again.",
+            files.len()
+        )));
     }
     let names: BTreeSet<&str> = index.weight_map.keys().map(|name| canonical(name)).collect();
     if let Some((name, _)) = parameters(config).find(|(name, _)| !names.contains(name.as_str())) {
@@ -160,7 +163,9 @@ mod tests {
         };
         let names: Vec<String> = parameters(&config).map(|(name, _)| format!("module.{name}")).collect();
         assert_eq!(index("a.safetensors", &names).unwrap(), ["a.safetensors"]);
-        for file in ["../a.safetensors", "/etc/passwd", "", "a/b.safetensors", "..", "http://x", "manifest.json", "a.bin"] {
+        for file in
+            ["../a.safetensors", "/etc/passwd", "", "a/b.safetensors", "..", "http://x", "manifest.json", "a.bin"]
+        {
             assert!(index(file, &names).is_err(), "{file:?} was accepted");
         }
         assert!(index("a.safetensors", &names[1..]).unwrap_err().to_string().contains("lacks the tensor wte.weight"));

@@ -96,7 +96,8 @@ impl SmallFiles {
         let Some(tokenizer) = tokenizer else { return given };
         let named =
             [(&self.tokenizer_config, "tokenizer_config.json"), (&self.special_tokens_map, "special_tokens_map.json")];
-        let named = named.into_iter().find_map(|(json, says)| Some((tokenizer.id(&token(json.as_deref())?)?, Some(says))));
+        let named =
+            named.into_iter().find_map(|(json, says)| Some((tokenizer.id(&token(json.as_deref())?)?, Some(says))));
         let own = || Some((tokenizer.end_of_text()?, None));
         named.or(given.filter(|(id, _)| tokenizer.is_special(*id))).or_else(own).or(given).filter(is_one)
     }

@@ -16,7 +16,9 @@ use crate::model::safetensors::{Header, header_bytes};
 use crate::model::small::{FORMS_OF_TOKENIZERS, SAYS_BEGINNING, SmallFiles};
 use crate::model::weights::n_parameters;
 use crate::model::{Config, Model, ModelLoader};
-use crate::protocol::{Beginning, Description, FileOfModel, Place, PlacedFile, Progress, Room, Stage, Unit, WeightDtype};
+use crate::protocol::{
+    Beginning, Description, FileOfModel, Place, PlacedFile, Progress, Room, Stage, Unit, WeightDtype,
+};
 
 /// Where a server has no ranges, so many bytes are read only to come to those that are wanted.
 const MOST_SKIPPED_BYTES: u64 = 32 << 20;
@@ -127,9 +129,7 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
     /// The files of weights, in order.
     async fn weights(&self, config: &Config) -> Result<(Layout, Vec<String>)> {
         let layout = match self.files {
-            Files::Listed(files) => {
-                layout::find(&files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>())?
-            }
+            Files::Listed(files) => layout::find(&files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>())?,
             Files::Folder(_) => self.try_layouts().await?,
         };
         let names = match layout.is_index {

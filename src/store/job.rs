@@ -63,14 +63,7 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
             let (facts, spans) = here(noted.as_ref(), name, file.size().await?);
             come.set(come.get() + spans.total());
             let url = self.site.url(name, self.introduction.commit.as_deref());
-            transfers.push(Transfer::new(
-                &self.line,
-                name,
-                (url, self.site.token()),
-                file,
-                (facts, spans),
-                &on_bytes,
-            ));
+            transfers.push(Transfer::new(&self.line, name, (url, self.site.token()), file, (facts, spans), &on_bytes));
         }
         let target = match self.look(layout, &transfers).await {
             Err(Halt::Failed(error)) => {
@@ -189,9 +182,8 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
                 meter.tell(hashed);
             }
         };
-        let hash = async {
-            Ok(verify::hash(&self.line, transfer.file, part.bytes, || transfer.front(), on_bytes).await?)
-        };
+        let hash =
+            async { Ok(verify::hash(&self.line, transfer.file, part.bytes, || transfer.front(), on_bytes).await?) };
         let done = try_join(transfer.finish(part.bytes), hash).await;
         // whichever of the two failed: what has come is noted
         transfer.write_down().await?;

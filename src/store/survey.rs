@@ -1,6 +1,7 @@
 //! All that can be said of a model at a hub without its weights, what is wrong with it included.
 
 use super::Store;
+use super::address::Site;
 use super::fetch::lacks;
 use super::look::look;
 use super::manifest::one_hash;
@@ -11,7 +12,6 @@ use super::storage::{Device, Storage};
 use super::transfer::{Facts, Halt, Transfer};
 use super::watch::Watch;
 use super::wire::Wire;
-use super::address::Site;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
 use crate::model::layout::Layout;

@@ -103,7 +103,12 @@ impl Hub {
     }
 
     /// A model in parts, with the file that says which.
-    pub fn in_parts(config: &[u8], tokenizer: &[u8], index: (&'static str, &[u8]), parts: &[(&'static str, Vec<u8>)]) -> Hub {
+    pub fn in_parts(
+        config: &[u8],
+        tokenizer: &[u8],
+        index: (&'static str, &[u8]),
+        parts: &[(&'static str, Vec<u8>)],
+    ) -> Hub {
         let hub = Hub::new(config, Some(tokenizer), &[], String::new());
         let mut files = hub.files.borrow_mut();
         files.remove(WEIGHTS);
