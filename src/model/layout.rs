@@ -104,7 +104,7 @@ pub fn parts(layout: &Layout, index_json: &[u8], config: &Config) -> Result<Vec<
         name.ends_with(layout.ending()) && !name.starts_with('.') && !name.contains(['/', '\\', ':', '?', '#', '%'])
     };
     if let Some(file) = files.iter().find(|file| !is_plain(file)) {
-        return Err(bad(format!("names the file {file:?}, which is none of weights beside it. Get the file again.")));
+        return Err(bad(format!("names the file {file:?}, which is none beside it. Get the file again.")));
     }
     if files.len() > MOST_PARTS {
         return Err(bad(format!(

@@ -56,6 +56,11 @@ async fn look_into_safetensors<W: Wire, D: Device, C: Control, F: StoredFile>(
     let len = header_bytes(first).map_err(in_file)?;
     let begin = 8 + len as u64;
     transfer.reach(begin).await?;
+    if transfer.front() < begin {
+        return Err(
+            in_file(Error::Weights("is cut short: it ends inside its header. Get the file again.".into())).into()
+        );
+    }
     let mut json = vec![0; len];
     file.read_at(8, &mut json).await?;
     let header = Header::parse(&json).map_err(in_file)?;
