@@ -41,20 +41,20 @@ pub async fn inside(folders: Vec<FileSystemEntry>) -> Vec<Picked> {
     let (mut open, mut found) = (folders.into_iter().map(|folder| (folder, 0)).collect::<Vec<_>>(), Vec::new());
     while let Some((entry, depth)) = open.pop().filter(|_| found.len() < MOST_FILES) {
         let path = entry.full_path().trim_start_matches('/').to_owned();
-        match entry.dyn_into::<FileSystemDirectoryEntry>() {
-            Ok(folder) if depth < MOST_DEPTH => {
-                open.extend(entries(&folder).await.into_iter().map(|entry| (entry, depth + 1)));
+        // by what it says of itself: Chromium has the classes under other names
+        if entry.is_directory() {
+            if depth < MOST_DEPTH {
+                let inner = entries(entry.unchecked_ref()).await;
+                open.extend(inner.into_iter().map(|entry| (entry, depth + 1)));
             }
-            Ok(_) => {}
-            Err(entry) => {
-                let entry = entry.unchecked_into::<FileSystemFileEntry>();
-                let file = called(|resolve, reject| {
-                    entry.file_with_callback_and_callback(resolve.unchecked_ref(), reject.unchecked_ref());
-                });
-                let file = file.await.ok().and_then(|file| file.dyn_into().ok());
-                found.extend(file.map(|file| Picked { path, file }));
-            }
+            continue;
         }
+        let entry = entry.unchecked_into::<FileSystemFileEntry>();
+        let file = called(|resolve, reject| {
+            entry.file_with_callback_and_callback(resolve.unchecked_ref(), reject.unchecked_ref());
+        });
+        let file = file.await.ok().and_then(|file| file.dyn_into().ok());
+        found.extend(file.map(|file| Picked { path, file }));
     }
     found
 }

@@ -70,7 +70,7 @@ test("a folder that can't be loaded is listed, and the reason said", async () =>
 
 test("a folder is dropped, with the model one level down", async () => {
   await page.getByText("Use another model").click();
-  folder("outer/inner", { "tokenizer_config.json": '{"bos_token": " an"}' });
+  folder("outer/inner", { "tokenizer_config.json": '{"bos_token": "Ġan"}' });
   await drop([path.join(root, "outer")]);
   const load = offer().getByRole("button", { name: "Load it" });
   await load.waitFor();

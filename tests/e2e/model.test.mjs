@@ -87,7 +87,7 @@ test("loads picked files in parts, and says which are missing", async () => {
 });
 
 test("the file that says which token begins a text is read", async () => {
-  await pick({ ...files, "tokenizer_config.json": Buffer.from('{"bos_token": " an"}') });
+  await pick({ ...files, "tokenizer_config.json": Buffer.from('{"bos_token": "Ġan"}') });
   await page.locator(".model-line", { hasText: "files from this device" }).waitFor();
   const bos = await page.evaluate(async () => (await window.peartree.info()).model.bos);
   assert.equal(bos.token, " an");
