@@ -6,6 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use common::parts::halves;
 use common::{CONFIG, TOKENIZER, WEIGHTS};
 use serde_json::{Value, json};
 
@@ -112,6 +113,38 @@ fn inspect_says_what_a_model_is_and_why_it_would_be_refused() {
     let refused = json(&run(&folder, &["inspect", "--json"]))["refused"].to_string();
     assert!(refused.contains("an adapter"), "{refused}");
     assert!(refusal(&run(&folder.join("none"), &["inspect"])).contains("no such folder"));
+}
+
+#[test]
+fn inspect_knows_the_demo_and_parts_and_says_what_to_give_for_a_file() {
+    let bare = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_peartree")).args(arguments).output().unwrap();
+    let demo = json(&bare(&["inspect", "--json"]));
+    assert_eq!(demo, json(&bare(&["inspect", "demo", "--json"])));
+    let folder_of_demo = concat!(env!("CARGO_MANIFEST_DIR"), "/www/demo");
+    let seen = json(&bare(&["inspect", folder_of_demo, "--json"]));
+    assert_eq!(
+        (&demo["config"], &demo["hash"], &demo["tokenizer"]),
+        (&seen["config"], &seen["hash"], &seen["tokenizer"])
+    );
+    assert_eq!(demo["refused"], json!([]));
+
+    let folder = model("inspect-parts", TOKENIZER, WEIGHTS);
+    std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+    let (parts, index) = halves();
+    std::fs::write(folder.join("model.safetensors.index.json"), index).unwrap();
+    for (name, bytes) in &parts {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let seen = json(&run(&folder, &["inspect", "--json"]));
+    let last = json!({"name": parts[1].0, "bytes": parts[1].1.len(), "dtype": "f32"});
+    assert!(seen["files"].as_array().unwrap().contains(&last) && seen["refused"] == json!([]), "{seen}");
+    for name in [parts[0].0, "model.safetensors.index.json", "config.json"] {
+        let said = refusal(&run(&folder.join(name), &["inspect"]));
+        assert!(said.contains("is a file of a model. Give the folder that holds it"), "{said}");
+    }
+    std::fs::remove_file(folder.join(parts[1].0)).unwrap();
+    let refused = json(&run(&folder, &["inspect", "--json"]))["refused"].to_string();
+    assert!(refused.contains(parts[1].0), "{refused}");
 }
 
 #[test]

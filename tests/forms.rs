@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::parts::{PROMPT, Parts, Pickler, logits, parts, pickled, zipped};
+use common::parts::{PROMPT, Pickler, half, logits, parts, pickled, zipped};
 use common::{CONFIG, TOKENIZER, model};
 use peartree::engine::complete;
 use peartree::error::{Error, Result};
@@ -44,19 +44,6 @@ impl Bytes for InMemory<'_> {
         into.copy_from_slice(bytes.ok_or_else(|| Error::Weights("is cut short.".into()))?);
         Ok(())
     }
-}
-
-/// Every second tensor, by name.
-fn half(which: usize) -> Vec<u8> {
-    let whole = parts();
-    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
-    for name in whole.names().iter().skip(which).step_by(2) {
-        let start = data.len();
-        data.extend_from_slice(&whole.data[whole.range(name)]);
-        let shape = &whole.header[name]["shape"];
-        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
-    }
-    Parts { header: header.into(), data }.file()
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `--model` with a hub's id, through the real program: a hub on this machine, its storage at another address.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod common;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use common::parts::halves;
 use peartree::store::address::hex;
 use sha2::{Digest, Sha256};
 
@@ -152,7 +155,9 @@ fn hub(storage: &Server) -> Server {
         let commit = ("X-Repo-Commit", COMMIT);
         if path == "/api/models/org/p/revision/main?blobs=true" || path.contains(&format!("/revision/{COMMIT}?")) {
             let lfs = format!(r#"{{"sha256":"{sha256}","size":{size}}}"#);
-            let json = format!(r#"{{"siblings":[{{"rfilename":"model.safetensors","size":{size},"lfs":{lfs}}}]}}"#);
+            let small = r#"{"rfilename":"config.json"},{"rfilename":"tokenizer.json"}"#;
+            let json =
+                format!(r#"{{"siblings":[{small},{{"rfilename":"model.safetensors","size":{size},"lfs":{lfs}}}]}}"#);
             return answer("200 OK", &[], json.as_bytes());
         }
         // what was renamed is still found under its old name
@@ -321,4 +326,109 @@ fn tables_are_made_of_a_hubs_model() {
     }
     let table = |name: &str| std::fs::read(cache.0.join(name)).unwrap();
     assert_eq!(table("hub.safetensors"), table("folder.safetensors"));
+}
+
+/// A hub with one model, `org/parts`, of these files. What is asked of the second one past its header is refused as long
+/// as `is_closed`.
+fn hub_in_parts(files: Vec<(&'static str, Vec<u8>)>, is_closed: Arc<AtomicBool>) -> Server {
+    let siblings: Vec<String> = files
+        .iter()
+        .map(|(name, bytes)| match name.ends_with(".json") {
+            true => format!(r#"{{"rfilename":"{name}"}}"#),
+            false => {
+                let (size, sha256) = (bytes.len(), hex(&Sha256::digest(bytes)));
+                format!(r#"{{"rfilename":"{name}","lfs":{{"sha256":"{sha256}","size":{size}}}}}"#)
+            }
+        })
+        .collect();
+    let metadata = format!(r#"{{"siblings":[{}]}}"#, siblings.join(","));
+    Server::start(move |asked| {
+        let commit = ("X-Repo-Commit", COMMIT);
+        if asked.path.starts_with("/api/models/org/parts/") {
+            return answer("200 OK", &[], metadata.as_bytes());
+        }
+        let name = asked.path.rsplit('/').next().unwrap();
+        let Some((_, bytes)) = files.iter().find(|(known, _)| *known == name) else {
+            return answer("404 Not Found", &[], b"no");
+        };
+        let Some((from, to)) = asked.range else { return answer("200 OK", &[commit], bytes) };
+        if from > 0 && name == PARTS[1] && is_closed.load(Ordering::Relaxed) {
+            return answer("401 Unauthorized", &[], b"no");
+        }
+        let to = to.min(bytes.len() - 1);
+        let range = format!("bytes {from}-{to}/{}", bytes.len());
+        answer("206 Partial Content", &[commit, ("Content-Range", &range), ("ETag", "\"x\"")], &bytes[from..=to])
+    })
+}
+
+const PARTS: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+
+fn files_in_parts() -> Vec<(&'static str, Vec<u8>)> {
+    let (parts, index) = halves();
+    let mut files = vec![("config.json", file("config.json")), ("tokenizer.json", file("tokenizer.json"))];
+    files.push(("model.safetensors.index.json", index));
+    files.extend(parts);
+    files
+}
+
+#[test]
+fn a_model_in_parts_is_downloaded_and_gone_on_with_in_its_second_part() {
+    let cache = Scratch::new("parts");
+    let is_closed = Arc::new(AtomicBool::new(true));
+    let hub = hub_in_parts(files_in_parts(), is_closed.clone());
+    assert!(refusal(&peartree(&hub.url(), &cache, &predict("org/parts"))).contains(PARTS[1]));
+    let first = hub.asked().len();
+    is_closed.store(false, Ordering::Relaxed);
+    let from_folder = printed(&peartree("http://127.0.0.1:1", &cache, &predict(FOLDER)));
+    assert_eq!(printed(&peartree(&hub.url(), &cache, &predict("org/parts"))), from_folder);
+    let again: Vec<_> =
+        hub.asked()[first..].iter().filter_map(|asked| Some((asked.path.clone(), asked.range?))).collect();
+    assert!(again.iter().all(|(path, (from, _))| path.ends_with(PARTS[1]) && *from > 0), "{again:?}");
+    let url = hub.url();
+    drop(hub);
+    assert_eq!(printed(&peartree(&url, &cache, &predict("org/parts"))), from_folder);
+    for (name, bytes) in files_in_parts() {
+        assert!(std::fs::read(cache.kept()[0].join(name)).unwrap() == bytes, "{name}");
+    }
+}
+
+#[test]
+fn inspect_asks_a_hub_for_no_more_than_headers() {
+    let cache = Scratch::new("inspect");
+    let storage = storage(file("model.safetensors"));
+    let one = hub(&storage);
+    let inspect = |url: &str, model: &str| -> serde_json::Value {
+        serde_json::from_str(&printed(&peartree(url, &cache, &["inspect", model, "--json"]))).unwrap()
+    };
+    let seen = inspect(&one.url(), "org/p");
+    let weights = file("model.safetensors");
+    assert_eq!(seen["hash"], hex(&Sha256::digest(&weights)));
+    assert_eq!((&seen["tokenizer"]["bos"], &seen["refused"]), (&1256.into(), &serde_json::json!([])));
+    let line = serde_json::json!({"name": "model.safetensors", "bytes": weights.len(), "dtype": "f32"});
+    assert!(seen["files"].as_array().unwrap().contains(&line), "{seen}");
+    let [asked] = &storage.asked()[..] else { panic!("{:?}", storage.asked()) };
+    assert!(asked.range.unwrap().1 < weights.len() / 2);
+    assert!(cache.kept().is_empty());
+
+    let open = Arc::new(AtomicBool::new(false));
+    let parts = hub_in_parts(files_in_parts(), open.clone());
+    let seen = inspect(&parts.url(), "org/parts");
+    let names: Vec<_> = seen["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(&names[2..], ["model.safetensors.index.json", PARTS[0], PARTS[1]]);
+    assert_eq!(seen["refused"], serde_json::json!([]));
+    // kept, it is the same
+    printed(&peartree(&parts.url(), &cache, &predict("org/parts")));
+    let url = parts.url();
+    drop(parts);
+    assert_eq!(inspect(&url, "org/parts")["hash"], seen["hash"]);
+
+    let mut wrong = files_in_parts();
+    wrong[4].1.truncate(1000);
+    let refused = inspect(&hub_in_parts(wrong, open.clone()).url(), "org/parts")["refused"].to_string();
+    assert!(refused.contains(PARTS[1]) && refused.contains("cut short"), "{refused}");
+    let adapter = vec![("config.json", file("config.json")), ("adapter_model.bin", vec![1])];
+    let bare = Scratch::new("inspect-bare");
+    let hub = hub_in_parts(adapter, open);
+    let output = printed(&peartree(&hub.url(), &bare, &["inspect", "org/parts"]));
+    assert!(output.contains("refused: ") && output.contains("an adapter"), "{output}");
 }

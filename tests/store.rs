@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::parts::zipped;
+use common::parts::{halves, zipped};
 use common::{CONFIG, TOKENIZER, WEIGHTS, ask};
 use hub::{COMMIT, Clockwork, Fault, Hub, PICKLE, WEIGHTS as WEIGHTS_NAME};
 use peartree::engine::{Control, Unhurried};
@@ -600,9 +600,96 @@ fn a_broken_download_of_an_older_file_goes_on() {
 }
 
 #[test]
-fn a_hub_without_weights_says_which_are_missing() {
+fn a_hub_without_weights_says_what_lies_there() {
     let hub = hub();
     hub.files.borrow_mut().remove(WEIGHTS_NAME);
-    let error = bench(&hub, Memory::default(), &Clockwork::default()).failure();
-    assert!(matches!(&error, StoreError::NotThere { what, .. } if what == WEIGHTS_NAME), "{error}");
+    hub.files.borrow_mut().insert("adapter_model.bin", Vec::new());
+    let bench = bench(&hub, Memory::default(), &Clockwork::default());
+    let error = bench.load().err().unwrap();
+    assert!(matches!(&error, Error::NoWeights(what) if what.contains("adapter_model.bin, an adapter")), "{error}");
+    assert_eq!(bench.kept().models, []);
+}
+
+const INDEX: &str = "model.safetensors.index.json";
+
+fn hub_in_parts() -> Hub {
+    let (parts, index) = halves();
+    Hub::in_parts(CONFIG, TOKENIZER, (INDEX, &index), &parts)
+}
+
+#[test]
+fn weights_in_parts_are_described_loaded_kept_checked_and_forgotten_as_one() {
+    let (hub, memory, clock) = (hub_in_parts(), Memory::default(), Clockwork::default());
+    // safetensors come before what PyTorch writes
+    hub.files.borrow_mut().insert(PICKLE, b"never asked for".to_vec());
+    let first = bench(&hub, memory.clone(), &clock);
+    let site = Site::of(&source(None, None).place).unwrap().unwrap();
+    let watch = Watch { control: &Unhurried, on_progress: &|_| () };
+    let before = clock.run(first.store.describe(&source(None, None), &site, &watch)).unwrap();
+    assert!(hub.sent_bytes() < 30_000, "only the headers were fetched");
+    let (parts, _) = halves();
+    let names: Vec<&str> = before.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["config.json", "tokenizer.json", INDEX, parts[0].0, parts[1].0]);
+    hub.sent.borrow_mut().fill(0);
+
+    let session = first.load().unwrap();
+    assert_eq!(logits(&session), logits(&common::session()));
+    assert!(hub.sent.borrow().iter().all(|&times| times == 1), "every byte came once");
+    let hashes: String = parts.iter().map(|(_, bytes)| format!("{}\n", hex(&Sha256::digest(bytes)))).collect();
+    let origin = session.info().origin.unwrap();
+    assert_eq!((origin.sha256, origin.attested), (hex(&Sha256::digest(hashes)), true));
+    let totals: Vec<_> = first.progress.borrow().iter().map(|progress| progress.total).collect();
+    let all = (parts[0].1.len() + parts[1].1.len()) as f64;
+    assert!(totals.contains(&Some(all)), "progress counts both files");
+
+    hub.asked.take();
+    let second = bench(&hub, memory.clone(), &clock);
+    assert_eq!(logits(&second.load().unwrap()), logits(&session));
+    let kept = second.kept().models.remove(0);
+    assert_eq!((kept.whole, kept.bytes, kept.bytes_here), (true, Some(before.bytes), before.bytes));
+    clock.run(second.store.verify(&kept.key, &watch)).unwrap();
+    assert!(hub.asked.borrow().is_empty(), "what is kept asks nobody");
+    clock.run(second.store.forget(&kept.key, &watch)).unwrap();
+    assert!(clock.run(memory.read(&kept.key, parts[1].0)).unwrap().is_none(), "nothing of it stays");
+}
+
+#[test]
+fn a_download_that_breaks_in_the_second_part_goes_on_there() {
+    let (hub, memory, clock) = (hub_in_parts(), Memory::default(), Clockwork::default());
+    let (parts, _) = halves();
+    let first_bytes = parts[0].1.len() as u64;
+    // both headers, the first part whole, some of the second
+    let pieces = first_bytes.div_ceil(200_000);
+    hub.fail(std::iter::repeat_n(Fault::Break(u64::MAX), 2 + pieces as usize));
+    hub.fail([Fault::Break(30_000)]);
+    hub.fail(std::iter::repeat_n(Fault::Trouble(Trouble::Unreachable), 60));
+    assert!(bench(&hub, memory.clone(), &clock).load().is_err());
+    hub.faults.borrow_mut().clear();
+    let here = hub.sent_bytes();
+    assert!(here > first_bytes + 20_000, "{here} of {first_bytes} and more");
+    let second = bench(&hub, memory, &clock);
+    let noted = second.kept().models[0].clone();
+    assert!(!noted.whole && noted.bytes_here > first_bytes, "{noted:?}");
+    assert_eq!(logits(&second.load().unwrap()), logits(&common::session()));
+    assert!(hub.sent.borrow().iter().all(|&times| times == 1), "no byte came twice");
+}
+
+#[test]
+fn a_damaged_part_is_named() {
+    let (parts, _) = halves();
+    let name = parts[1].0;
+    let (hub, memory, clock) = (hub_in_parts(), Memory::default(), Clockwork::default());
+    let first = bench(&hub, memory.clone(), &clock);
+    first.load().unwrap();
+    let key = first.kept().models[0].key.clone();
+    let file = clock.run(memory.open(&key, name)).unwrap();
+    clock.run(file.write_at(parts[1].1.len() as u64 - 3, &[1])).unwrap();
+    drop(file);
+    let watch = Watch { control: &Unhurried, on_progress: &|_| () };
+    let error = clock.run(first.store.verify(&key, &watch)).unwrap_err();
+    assert!(matches!(&error, Error::Store(StoreError::WrongHash { what, .. }) if what == name), "{error}");
+    assert_eq!(first.kept().models, []);
+    // and one that the hub hasn't at all
+    hub.files.borrow_mut().remove(name);
+    assert!(matches!(first.failure(), StoreError::NotThere { what, .. } if what == name));
 }

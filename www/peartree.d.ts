@@ -181,6 +181,8 @@ export interface CorpusProgress {
   secondsLeft: number | null;
   /** Whether enough is kept on this device to go on after a reload. */
   isKept: boolean;
+  /** Told once: what was kept of an earlier pass is damaged, so this one began anew. */
+  lost: string | null;
   /** Now and then: the figures so far. */
   answer: Corpus | null;
 }
@@ -217,13 +219,13 @@ export interface Origin {
   /** The branch, tag or commit asked for, and the commit that the hub answered with. */
   revision: string | null;
   commit: string | null;
-  /** Of `model.safetensors`. */
+  /** Of the file of weights; of several, the hash of their hashes, one a line. */
   sha256: string;
   /** Whether the source says the same hash. */
   attested: boolean;
 }
 
-/** `"demo"`, a hub's id (`"org/name"`, `"org/name@commit"`), an address, `{base: address}` or files. */
+/** `"demo"`, a hub's id (`"org/name"`, `"org/name@commit"`), an address, `{base: address}` or files, a folder's too. */
 export type ModelArgument = string | { base: string } | File[];
 
 export interface SourceOptions {
@@ -254,6 +256,10 @@ export interface Description {
   /** What the weights take in memory, and whether they can. */
   memory: { dtype: "f32" | "f16"; bytes: number; fits: boolean }[];
   room: Room;
+  /** Those that are read. */
+  files: { name: string; bytes: number }[];
+  /** What begins a text, and the file that says so (GPT-2's own where none does); `null` for a kept model. */
+  beginning: { id: number; token: string | null; said_by: string | null } | null;
 }
 
 /** The room that the browser gives this site, in bytes. */

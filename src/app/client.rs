@@ -18,7 +18,7 @@ use super::engine::{Engine, Heard};
 use super::site;
 use crate::error::Error;
 use crate::protocol::{
-    Answer, Event, Failure, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker,
+    Answer, Event, Failure, FromWorker, Lane, ModelInfo, Place, PlacedFile, Request, RequestId, Source, ToWorker,
 };
 
 type Listener = Box<dyn FnMut(Event)>;
@@ -94,7 +94,7 @@ impl Client {
     pub fn ask(&self, lane: Option<Lane>, mut request: Request, on_event: impl FnMut(Event) + 'static) -> RequestId {
         if let Request::Load(source) = &mut request {
             source.threads.get_or_insert_with(threads);
-            if !matches!(source.place, Place::Files { .. }) {
+            if source.place.is_kept() {
                 ask_to_persist();
             }
         }
@@ -330,11 +330,11 @@ impl Desk {
 
 /// Addresses that were made from files for one load.
 fn blobs(place: &Place) -> impl Iterator<Item = &str> {
-    let all = match place {
-        Place::Files { config, tokenizer, weights } => [Some(config), tokenizer.as_ref(), Some(weights)],
-        Place::Hub(_) | Place::Base { .. } => [None; 3],
+    let files = match place {
+        Place::Files { files } => &files[..],
+        _ => &[],
     };
-    all.into_iter().flatten().map(String::as_str).filter(|url| url.starts_with("blob:"))
+    files.iter().map(|file| file.url.as_str()).filter(|url| url.starts_with("blob:"))
 }
 
 /// Most threads by default: beyond, a product's pieces get small and the machine's other work suffers.
@@ -394,19 +394,8 @@ fn ask_to_persist() {
 /// The demo model, which is part of the site.
 pub fn demo() -> Source {
     // under its hash, or another version's
-    folder("demo", &site::named("demo").unwrap_or_else(|| "./demo/".to_owned()))
-}
-
-/// The model in a folder; `url` ends with a slash.
-pub fn folder(name: &str, url: &str) -> Source {
-    Source {
-        name: name.to_owned(),
-        place: Place::Files {
-            config: format!("{url}config.json"),
-            tokenizer: Some(format!("{url}tokenizer.json")),
-            weights: format!("{url}model.safetensors"),
-        },
-        threads: None,
-        dtype: None,
-    }
+    let url = site::named("demo").unwrap_or_else(|| "./demo/".to_owned());
+    let file = |name: &str| PlacedFile { name: name.to_owned(), url: format!("{url}{name}") };
+    let files = ["config.json", "tokenizer.json", "model.safetensors"].map(file).to_vec();
+    Source { name: "demo".to_owned(), place: Place::Files { files }, threads: None, dtype: None }
 }

@@ -10,6 +10,7 @@ mod engine;
 pub mod format;
 pub mod history;
 pub mod offline;
+pub mod picked;
 pub mod presets;
 pub mod requests;
 pub mod site;

@@ -2,12 +2,13 @@
 
 use js_sys::{Array, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{File, Url};
+use web_sys::Url;
 
-use super::client::{demo, folder};
+use super::client::demo;
+use super::picked::Picked;
 use super::site;
 use crate::error::Error;
-use crate::protocol::{HubPlace, Place, Source, is_commit, is_repo_id};
+use crate::protocol::{HubPlace, Place, PlacedFile, Source, is_commit, is_repo_id};
 
 /// What a model is called that was loaded from files.
 pub const FROM_FILES: &str = "files from this device";
@@ -27,7 +28,7 @@ pub struct HubOptions {
 /// What is wrong with it, for a person; so for all of these.
 pub fn source(model: &JsValue, hub: HubOptions) -> Result<Source, Error> {
     if let Some(files) = model.dyn_ref::<Array>() {
-        let files: Vec<File> = files.iter().filter_map(|file| file.dyn_into().ok()).collect();
+        let files: Vec<Picked> = files.iter().filter_map(|file| Some(Picked::of(file.dyn_into().ok()?))).collect();
         return from_files(&files);
     }
     let base = Reflect::get(model, &"base".into()).ok().and_then(|base| base.as_string());
@@ -103,30 +104,26 @@ pub fn from_address(address: &str) -> Result<Source, Error> {
     }
     let path = url.pathname();
     let path = if path.ends_with('/') { path } else { format!("{path}/") };
-    Ok(folder(address, &format!("{origin}{path}")))
+    let place = Place::Folder { url: format!("{origin}{path}") };
+    Ok(Source { name: address.to_owned(), place, threads: None, dtype: None })
 }
 
-/// The three files of a model, picked or dropped, in any order.
+/// A model's files, picked or dropped, in any order; of a folder's, those that lie beside the config.
 ///
 /// # Errors
-/// [`Error::NotThere`] naming the file that is missing.
-pub fn from_files(files: &[File]) -> Result<Source, Error> {
-    let find = |name: &str| files.iter().find(|file| file.name() == name);
-    let address = |file: &File, what: &str| {
-        Url::create_object_url_with_blob(file)
-            .map_err(|_| Error::Read { what: what.into(), why: "the browser gave no access to it.".into() })
-    };
-    let needed = |name: &str| {
-        let file = find(name).ok_or_else(|| Error::NotThere { what: format!("{name} among the files") })?;
-        address(file, name)
-    };
-    let config = needed("config.json")?;
-    let weights = needed("model.safetensors")?;
-    let tokenizer = find("tokenizer.json").map(|file| address(file, "tokenizer.json")).transpose()?;
-    Ok(Source {
-        name: FROM_FILES.into(),
-        place: Place::Files { config, tokenizer, weights },
-        threads: None,
-        dtype: None,
-    })
+/// [`Error::Read`] where the browser gives no access to one.
+pub fn from_files(files: &[Picked]) -> Result<Source, Error> {
+    let folder_of = |file: &Picked| file.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let is_config = |file: &&Picked| file.file.name() == "config.json";
+    let depth = |file: &&Picked| file.path.matches('/').count();
+    let first = files.iter().filter(is_config).min_by_key(depth).or(files.iter().min_by_key(depth));
+    let folder = first.map(folder_of).unwrap_or_default();
+    let mut placed = Vec::new();
+    for picked in files.iter().filter(|file| folder_of(file) == folder) {
+        let name = picked.file.name();
+        let url = Url::create_object_url_with_blob(&picked.file)
+            .map_err(|_| Error::Read { what: name.clone(), why: "the browser gave no access to it.".into() })?;
+        placed.push(PlacedFile { name, url });
+    }
+    Ok(Source { name: FROM_FILES.into(), place: Place::Files { files: placed }, threads: None, dtype: None })
 }

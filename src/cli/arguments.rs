@@ -149,7 +149,7 @@ pub enum Command {
     Bench,
     /// What a model is, without computing: shape, files, hash, tokenizer, and why it would be refused
     Inspect {
-        /// Its folder, or a hub's id, which is downloaded first
+        /// Its folder, or a hub's id, of which only the small files and the weights' headers come; the demo if not said
         #[arg(value_name = "DIR|ID")]
         of: Option<PathBuf>,
     },

@@ -6,14 +6,17 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::Demo;
 use super::folder::{Found, Part};
 use crate::error::{Error, Result};
 use crate::model::layout::Form;
-use crate::model::safetensors::{Dtype, Header};
+use crate::model::safetensors::{Dtype, Header, header_bytes};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles, unmarked};
 use crate::model::weights::canonical;
 use crate::model::{Config, ModelLoader, WeightDtype};
 use crate::store::address::hex;
+use crate::store::manifest::one_hash;
+use crate::store::survey::Survey;
 
 /// `inspect`'s answer, as INTERFACES has it.
 #[derive(Debug, Default, Serialize)]
@@ -22,7 +25,7 @@ pub struct Inspection {
     /// What config.json says of variants of the architecture, in its own words.
     variant: Map<String, Value>,
     files: Vec<FileFacts>,
-    /// SHA-256 of the weights, file after file.
+    /// SHA-256 of the file of weights; of several, that of their hashes, one a line. None where it isn't known.
     hash: Option<String>,
     tokenizer: Option<TokenizerFacts>,
     /// Nothing, for a model that runs.
@@ -59,46 +62,109 @@ const VARIANTS: [&str; 5] = [
 ///
 /// # Errors
 /// [`Error::NotAFolder`], [`Error::Read`].
-pub fn inspect(folder: &Path) -> Result<Inspection> {
-    let mut seen = Inspection::default();
-    let config_json = std::fs::read(folder.join("config.json")).unwrap_or_default();
-    if let Ok(Value::Object(said)) = serde_json::from_slice(unmarked(&config_json)) {
-        seen.variant = said.into_iter().filter(|(key, _)| VARIANTS.contains(&key.as_str())).collect();
-    }
-    for name in ["config.json"].into_iter().chain(BESIDE_CONFIG) {
-        if let Ok(about) = std::fs::metadata(folder.join(name)) {
-            seen.files.push(FileFacts { name: name.to_owned(), bytes: about.len(), dtype: None });
-        }
-    }
-    match Config::from_json(&config_json) {
-        Ok(config) => seen.config = Some(config),
-        Err(error) if !config_json.is_empty() => seen.refused.push(error.line()),
-        Err(_) => (),
-    }
-    match Found::look(folder) {
-        Ok(found) => seen.look_into(&found)?,
+pub fn folder(folder: &Path) -> Result<Inspection> {
+    let config = std::fs::read(folder.join("config.json")).unwrap_or_default();
+    let found = match Found::look(folder) {
+        Ok(found) => found,
         Err(error @ (Error::NotAFolder { .. } | Error::Read { .. })) if !folder.is_dir() => return Err(error),
-        Err(error) => seen.refuse(&error),
+        Err(error) => {
+            let mut seen = Inspection::of(&SmallFiles { config, ..SmallFiles::default() });
+            seen.files = small_files(folder);
+            // there is no tokenizer to speak of before the model is one
+            seen.refuse(&error);
+            return Ok(seen);
+        }
+    };
+    let mut seen = Inspection::of(&found.small);
+    if found.layout.is_index {
+        let bytes = std::fs::metadata(folder.join(found.layout.file)).map_or(0, |about| about.len());
+        seen.files.push(FileFacts { name: found.layout.file.to_owned(), bytes, dtype: None });
     }
+    seen.look_into(&found)?;
     Ok(seen)
 }
 
-impl Inspection {
-    fn look_into(&mut self, found: &Found) -> Result<()> {
-        if let Some(config) = &self.config {
-            match found.small.vocabulary(config) {
-                Ok(vocabulary) => {
-                    let bos = vocabulary.bos();
-                    self.tokenizer =
-                        vocabulary.tokenizer().map(|its| TokenizerFacts { kind: its.kind(), bos, ids: its.n_tokens() });
-                }
-                Err(error) => self.refuse(&error),
-            }
+/// The demo model, which is part of the program.
+pub fn demo(demo: &Demo) -> Inspection {
+    let small =
+        SmallFiles { config: demo.config.to_vec(), tokenizer: Some(demo.tokenizer.to_vec()), ..SmallFiles::default() };
+    let mut seen = Inspection::of(&small);
+    let contents = demo.weights.first_chunk().map_or(Err(Error::NoModel), |&first| {
+        let begin = 8 + header_bytes(first)?;
+        Header::parse(demo.weights.get(8..begin).unwrap_or_default())
+    });
+    match contents {
+        Ok(contents) => {
+            let (name, bytes) = ("model.safetensors".to_owned(), demo.weights.len() as u64);
+            seen.files.push(FileFacts { name, bytes, dtype: Some(dtype(&contents).name()) });
         }
+        Err(error) => seen.refuse(&error),
+    }
+    seen.hash = Some(hex(&Sha256::digest(demo.weights)));
+    seen
+}
+
+/// A model at a hub, of which the weights' headers came.
+pub fn survey(survey: &Survey) -> Inspection {
+    let mut seen = Inspection::of(&survey.small);
+    for (name, bytes, header) in &survey.weights {
+        let dtype = header.as_ref().map(|header| dtype(header).name());
+        seen.files.push(FileFacts { name: name.clone(), bytes: *bytes, dtype });
+    }
+    seen.hash.clone_from(&survey.hash);
+    survey.refused.iter().for_each(|error| seen.refuse(error));
+    seen
+}
+
+/// Those of a folder that is no model's.
+fn small_files(folder: &Path) -> Vec<FileFacts> {
+    let names = ["config.json"].into_iter().chain(BESIDE_CONFIG);
+    let facts = names.filter_map(|name| {
+        let bytes = std::fs::metadata(folder.join(name)).ok()?.len();
+        Some(FileFacts { name: name.to_owned(), bytes, dtype: None })
+    });
+    facts.collect()
+}
+
+impl Inspection {
+    /// What the small files say.
+    fn of(small: &SmallFiles) -> Inspection {
+        let mut seen = Inspection::default();
+        if let Ok(Value::Object(said)) = serde_json::from_slice(unmarked(&small.config)) {
+            seen.variant = said.into_iter().filter(|(key, _)| VARIANTS.contains(&key.as_str())).collect();
+        }
+        if small.config.is_empty() {
+            return seen;
+        }
+        let facts =
+            |(name, bytes): (&str, &[u8])| FileFacts { name: name.to_owned(), bytes: bytes.len() as u64, dtype: None };
+        seen.files = small.all().map(facts).collect();
+        match Config::from_json(&small.config) {
+            Ok(config) => {
+                seen.read_vocabulary(small, &config);
+                seen.config = Some(config);
+            }
+            Err(error) => seen.refuse(&error),
+        }
+        seen
+    }
+
+    fn read_vocabulary(&mut self, small: &SmallFiles, config: &Config) {
+        match small.vocabulary(config) {
+            Ok(vocabulary) => {
+                let bos = vocabulary.bos();
+                self.tokenizer =
+                    vocabulary.tokenizer().map(|its| TokenizerFacts { kind: its.kind(), bos, ids: its.n_tokens() });
+            }
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    fn look_into(&mut self, found: &Found) -> Result<()> {
         // a damaged tokenizer says nothing of the weights
         let alone = SmallFiles { config: found.small.config.clone(), ..SmallFiles::default() };
         let mut loader = ModelLoader::from_files(&alone, WeightDtype::F32).ok();
-        let mut hash = Sha256::new();
+        let mut hashes = Vec::new();
         for name in &found.parts {
             let part = match found.open(name) {
                 Ok(part) => part,
@@ -121,13 +187,16 @@ impl Inspection {
                 }
                 Err(error) => self.refuse(&error),
             }
+            let mut hash = Sha256::new();
             part.read(|bytes| {
                 hash.update(bytes);
                 Ok(())
             })?;
+            hashes.push(hex(&hash.finalize()));
             self.files.push(facts);
         }
-        self.hash = Some(hex(&hash.finalize()));
+        let all: Vec<&str> = hashes.iter().map(String::as_str).collect();
+        self.hash = (all.len() == found.parts.len()).then(|| one_hash(&all));
         Ok(())
     }
 

@@ -54,7 +54,7 @@ fn run(arguments: &Arguments, demo: &Demo) -> Result<()> {
     let text = match &arguments.command {
         Command::Corpus(o) => corpus_text(&corpus::corpus(&session()?, o, arguments.model.no_bos)?, arguments),
         Command::Merge(o) => corpus_text(&corpus::merge(o)?, arguments),
-        Command::Inspect { of } => inspection(of.as_deref(), arguments)?,
+        Command::Inspect { of } => inspection(of.as_deref(), arguments, demo)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "peartree", &mut script);
@@ -86,14 +86,14 @@ fn written(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn inspection(of: Option<&Path>, arguments: &Arguments) -> Result<String> {
-    let model = of.or(arguments.model.model.as_deref()).ok_or_else(|| Error::BadOption {
-        option: "inspect",
-        problem: "needs a model: its folder, or a hub's id.".into(),
-    })?;
-    let seen = match hub::source(model, arguments.model.dtype.into()) {
-        Some(source) => inspect::inspect(&hub::folder(&source)?)?,
-        None => inspect::inspect(model)?,
+fn inspection(of: Option<&Path>, arguments: &Arguments, demo: &Demo) -> Result<String> {
+    let model = of.or(arguments.model.model.as_deref()).filter(|model| model.is_dir() || *model != Path::new("demo"));
+    let seen = match model {
+        None => inspect::demo(demo),
+        Some(model) => match hub::source(model, arguments.model.dtype.into()) {
+            Some(source) => hub::inspect(&source)?,
+            None => inspect::folder(model)?,
+        },
     };
     // numbers and strings can always be written
     Ok(if arguments.model.json { serde_json::to_string(&seen).unwrap_or_default() } else { seen.text() })

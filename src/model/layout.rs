@@ -34,6 +34,19 @@ pub const LAYOUTS: [Layout; 4] = [
     Layout { form: Form::Pickle, file: "pytorch_model.bin.index.json", is_index: true },
 ];
 
+/// No model comes in more files.
+const MOST_PARTS: usize = 1000;
+
+impl Layout {
+    /// How a file of weights is called at its end.
+    fn ending(&self) -> &'static str {
+        match self.form {
+            Form::Safetensors => ".safetensors",
+            Form::Pickle => ".bin",
+        }
+    }
+}
+
 /// The first layout that a folder with these files has.
 ///
 /// # Errors
@@ -86,10 +99,18 @@ pub fn parts(layout: &Layout, index_json: &[u8], config: &Config) -> Result<Vec<
     let index: Index = serde_json::from_slice(unmarked(index_json))
         .map_err(|e| bad(format!("can't be read ({e}). Get the file again.")))?;
     let files: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
-    let is_plain =
-        |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '?', '#', '%']);
+    // by its ending it is told from the files that are kept beside it
+    let is_plain = |name: &str| {
+        name.ends_with(layout.ending()) && !name.starts_with('.') && !name.contains(['/', '\\', ':', '?', '#', '%'])
+    };
     if let Some(file) = files.iter().find(|file| !is_plain(file)) {
         return Err(bad(format!("names the file {file:?}, which is none beside it. Get the file again.")));
+    }
+    if files.len() > MOST_PARTS {
+        return Err(bad(format!(
+            "names {} files; no model has more than {MOST_PARTS}. Get the file again.",
+            files.len()
+        )));
     }
     let names: BTreeSet<&str> = index.weight_map.keys().map(|name| canonical(name)).collect();
     if let Some((name, _)) = parameters(config).find(|(name, _)| !names.contains(name.as_str())) {
@@ -142,9 +163,11 @@ mod tests {
         };
         let names: Vec<String> = parameters(&config).map(|(name, _)| format!("module.{name}")).collect();
         assert_eq!(index("a.safetensors", &names).unwrap(), ["a.safetensors"]);
-        for file in ["../a", "/etc/passwd", "", "a/b", "..", "http://x", "a\\b"] {
+        for file in
+            ["../a.safetensors", "/etc/passwd", "", "a/b.safetensors", "..", "http://x", "manifest.json", "a.bin"]
+        {
             assert!(index(file, &names).is_err(), "{file:?} was accepted");
         }
-        assert!(index("a", &names[1..]).unwrap_err().to_string().contains("lacks the tensor wte.weight"));
+        assert!(index("a.safetensors", &names[1..]).unwrap_err().to_string().contains("lacks the tensor wte.weight"));
     }
 }

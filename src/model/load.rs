@@ -116,16 +116,30 @@ impl ModelLoader {
         })
     }
 
-    /// Begins a file: of safetensors, or, given its `contents`, of PyTorch's. Where it `is_part`, other files hold what
-    /// it lacks.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Begins a file of so many `bytes`, if that is known: of safetensors, or, given its `contents`, of PyTorch's. Where
+    /// it `is_part`, other files hold what it lacks.
     ///
     /// # Errors
     /// [`Error::Weights`] where the file before isn't whole, or this one is another model's.
-    pub fn begin(&mut self, name: &str, bytes: u64, contents: Option<Header>, is_part: bool) -> Result<()> {
+    pub fn begin(
+        &mut self,
+        name: &str,
+        bytes: impl Into<Option<u64>>,
+        contents: Option<Header>,
+        is_part: bool,
+    ) -> Result<()> {
         if self.name.is_some() {
             self.end()?;
         }
-        (self.name, self.file_bytes, self.is_part) = (Some(name.to_owned()), Some(bytes), is_part);
+        (self.name, self.file_bytes, self.is_part) = (Some(name.to_owned()), bytes.into(), is_part);
         self.stage = match contents {
             None => Stage::Head(Vec::new()),
             Some(header) => {

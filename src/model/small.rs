@@ -29,6 +29,11 @@ pub const BESIDE_CONFIG: [&str; 6] = [
     "generation_config.json",
 ];
 
+/// The tokenizer's two forms; the first is taken where both are there.
+pub const FORMS_OF_TOKENIZERS: [&[&str]; 2] = [&["tokenizer.json"], &["vocab.json", "merges.txt"]];
+/// Which token begins a text.
+pub const SAYS_BEGINNING: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
+
 impl SmallFiles {
     /// The place of a file of [`BESIDE_CONFIG`]; none for another name.
     pub fn place(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
@@ -41,6 +46,11 @@ impl SmallFiles {
             "generation_config.json" => &mut self.generation_config,
             _ => return None,
         })
+    }
+
+    /// Whether there is something that turns texts into ids.
+    pub fn has_tokenizer(&self) -> bool {
+        self.tokenizer.is_some() || self.vocab.is_some()
     }
 
     /// All that there are, by name.
@@ -70,19 +80,26 @@ impl SmallFiles {
             }
             (None, None, _) => None,
         };
-        let bos = self.beginning(tokenizer.as_ref(), config).filter(|&id| (id as usize) < config.vocab_size);
+        let bos = self.beginning(tokenizer.as_ref(), config).map(|(id, _)| id);
         Ok(Vocabulary::new(tokenizer, bos, config))
     }
 
-    /// The token that begins a text: the one that the tokenizer's files name; or whose id the model's files give, if it
-    /// is a special one (they give 50256 where nobody has said another); or else GPT-2's own.
-    fn beginning(&self, tokenizer: Option<&Tokenizer>, config: &Config) -> Option<u32> {
-        let given = [id(self.generation_config.as_deref()), config.bos_token_id];
-        let given = given.into_iter().flatten().find(|&id| (id as usize) < config.vocab_size);
+    /// The token that begins a text, and which file says so: the one that the tokenizer's files name; or whose id the
+    /// model's files give, if it is a special one (they give 50256 where nobody has said another); or else GPT-2's own.
+    pub fn beginning(&self, tokenizer: Option<&Tokenizer>, config: &Config) -> Option<(u32, Option<&'static str>)> {
+        let is_one = |&(id, _): &(u32, Option<&str>)| (id as usize) < config.vocab_size;
+        let given = [
+            (id(self.generation_config.as_deref()), Some("generation_config.json")),
+            (config.bos_token_id, Some("config.json")),
+        ];
+        let given = given.into_iter().filter_map(|(id, says)| Some((id?, says))).find(is_one);
         let Some(tokenizer) = tokenizer else { return given };
-        let named = [&self.tokenizer_config, &self.special_tokens_map].map(|json| token(json.as_deref()));
-        let named = named.into_iter().flatten().find_map(|token| tokenizer.id(&token));
-        named.or(given.filter(|&id| tokenizer.is_special(id))).or_else(|| tokenizer.end_of_text()).or(given)
+        let named =
+            [(&self.tokenizer_config, "tokenizer_config.json"), (&self.special_tokens_map, "special_tokens_map.json")];
+        let named =
+            named.into_iter().find_map(|(json, says)| Some((tokenizer.id(&token(json.as_deref())?)?, Some(says))));
+        let own = || Some((tokenizer.end_of_text()?, None));
+        named.or(given.filter(|(id, _)| tokenizer.is_special(*id))).or_else(own).or(given).filter(is_one)
     }
 }
 

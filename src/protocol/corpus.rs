@@ -225,6 +225,8 @@ pub struct CorpusProgress {
     pub seconds_left: Option<f64>,
     /// Whether so much is kept that a reload wouldn't lose everything.
     pub is_kept: bool,
+    /// Why nothing of an earlier pass is gone on with, told once: what was kept of it is damaged.
+    pub lost: Option<String>,
     /// Now and then: the answer as it is so far.
     pub answer: Option<CorpusAnswer>,
 }

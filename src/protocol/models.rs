@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Config, WeightDtype};
+use crate::model::{Config, ModelLoader, SmallFiles, WeightDtype};
 
 /// The hub that ids are looked up at where nobody names another.
 pub const HUB: &str = "https://huggingface.co";
@@ -38,19 +38,30 @@ pub struct Source {
 /// Where a model's files are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
-    /// Three addresses on the page's own origin, or blobs made by it. What lies there is as near as a kept copy, so
-    /// nothing of it is kept.
-    Files {
-        config: String,
-        /// Without it the model reads ids only.
-        tokenizer: Option<String>,
-        weights: String,
-    },
+    /// These files on the page's own origin, or blobs made by it, and no others. What lies there is as near as a kept
+    /// copy, so nothing of it is kept.
+    Files { files: Vec<PlacedFile> },
+    /// A folder on the page's own origin, its address with a slash at its end: whichever files of a model lie there.
+    Folder { url: String },
     /// A hub's repository; kept on this device.
     Hub(HubPlace),
-    /// Another site's folder that holds the three files; kept on this device. A script or a person gives it, never a
+    /// Another site's folder that holds a model's files; kept on this device. A script or a person gives it, never a
     /// link.
     Base { url: String },
+}
+
+impl Place {
+    /// Whether what is loaded from there is kept on this device.
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Place::Hub(_) | Place::Base { .. })
+    }
+}
+
+/// A file of a model, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedFile {
+    pub name: String,
+    pub url: String,
 }
 
 /// A repository of a hub, which serves its files from `<host>/<repo>/resolve/<revision>/<file>`.
@@ -87,7 +98,7 @@ pub struct Origin {
     pub revision: Option<String>,
     /// The commit that the hub answered with.
     pub commit: Option<String>,
-    /// SHA-256 of `model.safetensors`, in hex.
+    /// SHA-256 of the file of weights, in hex; of several, that of their hashes, one a line.
     pub sha256: String,
     /// Whether that is also what the source says it should be; a folder without metadata says nothing.
     pub attested: bool,
@@ -113,6 +124,37 @@ pub struct Description {
     /// One a type that the weights can be loaded in.
     pub memory: Vec<Need>,
     pub room: Room,
+    /// The files that are read.
+    pub files: Vec<FileOfModel>,
+    /// What begins a text; none where nothing does, or that was not looked at.
+    pub beginning: Option<Beginning>,
+}
+
+/// A file that is read of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileOfModel {
+    pub name: String,
+    pub bytes: u64,
+}
+
+/// The token that begins a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beginning {
+    pub id: u32,
+    /// Its text, where there is a tokenizer.
+    pub token: Option<String>,
+    /// The file that says so; none where it is GPT-2's own.
+    pub said_by: Option<String>,
+}
+
+impl Beginning {
+    /// What the small files say, whose tokenizer `loader` has read.
+    pub fn of(loader: &ModelLoader, small: &SmallFiles) -> Option<Beginning> {
+        let tokenizer = loader.vocabulary().tokenizer();
+        let (id, said_by) = small.beginning(tokenizer, loader.config())?;
+        let token = tokenizer.map(|_| loader.vocabulary().text(id));
+        Some(Beginning { id, token, said_by: said_by.map(str::to_owned) })
+    }
 }
 
 /// What a model's weights take in one type.

@@ -44,7 +44,11 @@ impl Desk {
         let subject = Remote::new(call.clone(), &model.config);
         let plan = Plan::new(&subject, &options, names).await?;
         fits(&plan)?;
-        let before = if resume { self.before(&plan).await } else { None };
+        let before = if resume { self.before(&plan).await } else { Ok(None) };
+        let before = before.unwrap_or_else(|error| {
+            call.tell(serde_json::to_string(&begun_anew(&error)).unwrap_or_default());
+            None
+        });
         let answer = |findings: &Findings| findings.answer(options.bins, &|id| model.text(id));
         let control = Pace { call: call.clone(), since: std::cell::Cell::new(Instant::now()) };
         let mut pass = Pass::new(subject, Documents::new(sources), (plan, Shards::all()), before)?;
@@ -75,18 +79,18 @@ impl Desk {
     }
 
     /// What an earlier pass of this plan has found.
-    async fn before(&self, plan: &Plan) -> Option<Findings> {
+    async fn before(&self, plan: &Plan) -> Result<Option<Findings>> {
         let last = self.findings.borrow().as_ref().filter(|last| last.plan == *plan).cloned();
         match last {
-            Some(last) => Some((*last).clone()),
-            None => kept::get().await.filter(|kept| kept.plan == *plan),
+            Some(last) => Ok(Some((*last).clone())),
+            None => Ok(kept::get().await?.filter(|kept| kept.plan == *plan)),
         }
     }
 
     /// What the last pass has found; by a reader before this one, perhaps.
     async fn last(&self, call: &Call, model: &Model) -> Result<Option<Rc<Findings>>> {
         if self.findings.borrow().is_none()
-            && let Some(kept) = kept::get().await.filter(|kept| kept.plan.model == model.config)
+            && let Some(kept) = kept::get().await?.filter(|kept| kept.plan.model == model.config)
             && kept.plan.weights == call.hash().await?
         {
             self.findings.replace(Some(Rc::new(kept)));
@@ -115,6 +119,20 @@ impl Desk {
             option: "layer",
             problem: format!("L{layer}N{neuron} was not watched in the last pass. Run corpus with its layer first."),
         })
+    }
+}
+
+/// What is told before the first text, where what was kept of an earlier pass is damaged.
+fn begun_anew(error: &Error) -> CorpusProgress {
+    CorpusProgress {
+        documents: 0,
+        positions: 0,
+        share: 0.0,
+        tokens_per_second: 0.0,
+        seconds_left: None,
+        is_kept: false,
+        lost: Some(error.to_string()),
+        answer: None,
     }
 }
 
@@ -197,6 +215,7 @@ impl Clock {
             tokens_per_second: (findings.positions - self.before) as f64 / seconds.max(1e-3),
             seconds_left: (share > 0.0).then(|| seconds / share * (1.0 - share)),
             is_kept: self.is_kept,
+            lost: None,
             answer: None,
         })
     }

@@ -10,8 +10,6 @@ use crate::protocol::{HUB, HubPlace, Place, is_repo_id};
 pub const CONFIG: &str = "config.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const WEIGHTS: &str = "model.safetensors";
-/// What is taken where there is no [`WEIGHTS`].
-pub const PICKLE: &str = "pytorch_model.bin";
 
 const MOST_SHOWN: usize = 96;
 const MOST_REVISION: usize = 120;
@@ -46,7 +44,7 @@ impl Site {
     /// [`StoreError`] saying which part of it can't be one.
     pub fn of(place: &Place) -> Result<Option<Site>> {
         match place {
-            Place::Files { .. } => Ok(None),
+            Place::Files { .. } | Place::Folder { .. } => Ok(None),
             Place::Base { url } => Ok(Some(Site { base: address(url)?, repo: None })),
             Place::Hub(HubPlace { host, repo, revision, token }) => {
                 let base = address(host.as_deref().unwrap_or(HUB))?;

@@ -23,6 +23,28 @@ pub const KNOWN: [Known; 5] = [
     known("openai-community/gpt2-xl", [48, 25, 1600], 6_433_000_000),
 ];
 
+/// Stanford's, from CRFM: GPT-2 in two sizes, each trained from five seeds, on OpenWebText.
+pub const STANFORD: [Known; 10] = [
+    small("stanford-crfm/alias-gpt2-small-x21"),
+    small("stanford-crfm/battlestar-gpt2-small-x49"),
+    small("stanford-crfm/caprica-gpt2-small-x81"),
+    small("stanford-crfm/darkmatter-gpt2-small-x343"),
+    small("stanford-crfm/expanse-gpt2-small-x777"),
+    medium("stanford-crfm/arwen-gpt2-medium-x21"),
+    medium("stanford-crfm/beren-gpt2-medium-x49"),
+    medium("stanford-crfm/celebrimbor-gpt2-medium-x81"),
+    medium("stanford-crfm/durin-gpt2-medium-x343"),
+    medium("stanford-crfm/eowyn-gpt2-medium-x777"),
+];
+
+const fn small(repo: &'static str) -> Known {
+    known(repo, [12, 12, 768], 513_000_000)
+}
+
+const fn medium(repo: &'static str) -> Known {
+    known(repo, [24, 16, 1024], 1_447_000_000)
+}
+
 const fn known(repo: &'static str, [n_layer, n_head, d_model]: [usize; 3], download_bytes: u64) -> Known {
     Known { repo, n_layer, n_head, d_model, download_bytes }
 }
@@ -109,7 +131,9 @@ mod tests {
     fn the_known_models_have_the_papers_sizes() {
         let counts: Vec<u64> = KNOWN.iter().map(|known| n_parameters(&known.config())).collect();
         assert_eq!(counts, [81_912_576, 124_439_808, 354_823_168, 774_030_080, 1_557_611_200]);
-        for (known, count) in KNOWN.iter().zip(counts) {
+        let stanford: Vec<u64> = STANFORD.iter().map(|known| n_parameters(&known.config())).collect();
+        assert_eq!((&stanford[..5], &stanford[5..]), (&[counts[1]; 5][..], &[counts[2]; 5][..]));
+        for (known, count) in KNOWN.iter().zip(counts).chain(STANFORD.iter().zip(stanford)) {
             // the files hold little beside the weights, in f32
             let rest = known.download_bytes - 4 * count;
             assert!((1_000_000..220_000_000).contains(&rest), "{}: {rest} bytes beside the weights", known.name());

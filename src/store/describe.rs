@@ -1,12 +1,13 @@
 //! What a model is, before its weights are fetched.
 
 use super::Store;
-use super::address::{CONFIG, PICKLE, Site, TOKENIZER, WEIGHTS};
-use super::fetch::{Contents, look};
+use super::address::{CONFIG, Site, TOKENIZER};
+use super::fetch::lacks;
 use super::fit;
 use super::journal::{self, JOURNAL};
+use super::look::{file_dtype, look};
 use super::memory::MemoryFile;
-use super::remote::{Introduction, introduce};
+use super::remote::{self, Introduction, introduce};
 use super::spans::Spans;
 use super::storage::{Device, Storage};
 use super::transfer::{Facts, Halt, Transfer};
@@ -14,9 +15,10 @@ use super::watch::Watch;
 use super::wire::Wire;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
-use crate::model::Config;
+use crate::model::layout::Layout;
 use crate::model::weights::n_parameters;
-use crate::protocol::{Description, Source};
+use crate::model::{Config, ModelLoader};
+use crate::protocol::{Beginning, Description, FileOfModel, Source};
 
 impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     /// Describes the model at `site` by what is kept of it, or else by its small files and its weights' header, of
@@ -42,8 +44,9 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         let bytes = manifest.bytes();
         let commit = manifest.provenance.commit.clone();
         let has_tokenizer = manifest.file(TOKENIZER).or(manifest.file("vocab.json")).is_some();
-        let found =
-            Found { config: Config::from_json(&config)?, has_tokenizer, file_dtype: manifest.file_dtype, commit };
+        let files = manifest.files.iter().map(|file| file_of(&file.name, file.bytes)).collect();
+        let (config, file_dtype) = (Config::from_json(&config)?, manifest.file_dtype);
+        let found = Found { config, has_tokenizer, file_dtype, commit, files, beginning: None };
         Ok(Some(self.description(source, site, found, (bytes, bytes), true).await))
     }
 
@@ -55,48 +58,75 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     ) -> Result<Description> {
         let line = self.line(watch);
         let introduction = introduce(&line, site).await?;
-        let commit = introduction.commit.clone();
-        let contents = match self.look_at(WEIGHTS, site, &introduction, watch).await {
-            // the first answer says what most models have, so it is the one to tell
-            Err(first @ Error::Store(StoreError::NotThere { .. })) => {
-                match self.look_at(PICKLE, site, &introduction, watch).await {
-                    Err(Error::Store(StoreError::NotThere { .. })) => return Err(first),
-                    found => found?,
+        let mut missing = None;
+        for layout in introduction.layouts()? {
+            match self.look_at(&layout, site, &introduction, watch).await {
+                // the first answer says what most models have, so it is the one to tell
+                Err(error) if lacks(&error, &layout) => {
+                    missing.get_or_insert(error);
                 }
+                weights => return self.described(source, site, introduction, weights?).await,
             }
-            found => found?,
-        };
-        let noted = self.storage.read(&site.key(commit.as_deref()), JOURNAL).await?;
-        let here = noted.and_then(|text| journal::read(&text)).map_or(0, |noted| noted.spans.total());
-        let small: usize = introduction.small.all().map(|(_, bytes)| bytes.len()).sum();
-        let found = Found {
-            config: introduction.config,
-            has_tokenizer: introduction.small.tokenizer.is_some() || introduction.small.vocab.is_some(),
-            file_dtype: contents.file_dtype.to_owned(),
-            commit,
-        };
-        Ok(self.description(source, site, found, (contents.bytes + small as u64, here), false).await)
+        }
+        // a hub that lists nothing to try has been refused before
+        Err(missing.unwrap_or_else(|| Error::NoWeights(String::new())))
     }
 
-    /// What the table of contents of a file of weights says, nothing of it kept.
+    async fn described(
+        &self,
+        source: &Source,
+        site: &Site,
+        introduction: Introduction,
+        weights: Weights,
+    ) -> Result<Description> {
+        let commit = introduction.commit.clone();
+        let noted = self.storage.read(&site.key(commit.as_deref()), JOURNAL).await?;
+        let here = noted.and_then(|text| journal::read(&text)).map_or(0, |noted| noted.spans.total());
+        let small = introduction.small.all().map(|(name, bytes)| file_of(name, bytes.len() as u64));
+        let files: Vec<_> = small.chain(weights.files).collect();
+        let bytes = files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.bytes));
+        let found = Found {
+            config: introduction.config,
+            has_tokenizer: introduction.small.has_tokenizer(),
+            file_dtype: weights.file_dtype.unwrap_or("f32").to_owned(),
+            commit,
+            files,
+            beginning: weights.beginning,
+        };
+        Ok(self.description(source, site, found, (bytes, here), false).await)
+    }
+
+    /// What the tables of contents of the files of weights say, nothing of them kept.
     async fn look_at<C: Control>(
         &self,
-        weights: &'static str,
+        layout: &Layout,
         site: &Site,
         introduction: &Introduction,
         watch: &Watch<'_, C>,
-    ) -> Result<Contents> {
-        let (line, file) = (self.line(watch), MemoryFile::default());
-        let url = site.url(weights, introduction.commit.as_deref());
-        let nothing = (Facts::default(), Spans::default());
-        let transfer = Transfer::new(&line, weights, (url, site.token()), &file, nothing, &|_| ());
-        look(&transfer, weights, &file, introduction).await.map_err(|halt| match halt {
-            Halt::Failed(error) => error,
-            Halt::Spoiled(error) => error.into(),
-            Halt::Changed | Halt::NoRanges => {
-                Error::from(StoreError::Changing { what: weights.into(), host: site.host().into() })
-            }
-        })
+    ) -> Result<Weights> {
+        let line = self.line(watch);
+        let (names, index) = remote::parts(&line, site, introduction, layout).await?;
+        let mut loader = ModelLoader::from_files(&introduction.small, Default::default())?;
+        let index = index.map(|index| file_of(layout.file, index.len() as u64));
+        let mut weights = Weights { files: index.into_iter().collect(), file_dtype: None, beginning: None };
+        weights.beginning = Beginning::of(&loader, &introduction.small);
+        for name in names {
+            let file = MemoryFile::default();
+            let url = site.url(&name, introduction.commit.as_deref());
+            let nothing = (Facts::default(), Spans::default());
+            let transfer = Transfer::new(&line, &name, (url, site.token()), &file, nothing, &|_| ());
+            let contents = look(&transfer, layout, &mut loader).await.map_err(|halt| match halt {
+                Halt::Failed(error) => error,
+                Halt::Spoiled(error) => error.into(),
+                Halt::Changed | Halt::NoRanges => {
+                    Error::from(StoreError::Changing { what: name.clone(), host: site.host().into() })
+                }
+            })?;
+            weights.file_dtype = weights.file_dtype.or(file_dtype(&contents.header));
+            drop(transfer);
+            weights.files.push(file_of(&name, contents.bytes));
+        }
+        Ok(weights)
     }
 
     async fn description(
@@ -119,9 +149,23 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
             kept,
             memory: fit::needs(&found.config),
             room: self.device.room().await,
+            files: found.files,
+            beginning: found.beginning,
             config: found.config,
         }
     }
+}
+
+pub(super) fn file_of(name: &str, bytes: u64) -> FileOfModel {
+    FileOfModel { name: name.to_owned(), bytes }
+}
+
+/// What the weights' headers say.
+struct Weights {
+    /// The index first.
+    files: Vec<FileOfModel>,
+    file_dtype: Option<&'static str>,
+    beginning: Option<Beginning>,
 }
 
 /// What was found out about a model.
@@ -130,4 +174,6 @@ struct Found {
     has_tokenizer: bool,
     file_dtype: String,
     commit: Option<String>,
+    files: Vec<FileOfModel>,
+    beginning: Option<Beginning>,
 }

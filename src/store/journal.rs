@@ -18,20 +18,53 @@ use crate::error::Result;
 /// The file's name.
 pub const JOURNAL: &str = "download.log";
 
-/// What is known of the file that is downloaded.
+/// What is known of what is downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub provenance: Provenance,
-    /// The weights' file.
+    /// The weights' file, or the index of several.
     #[serde(default = "usual")]
     pub weights: String,
-    /// Bytes of the whole weights.
+    /// Bytes of the whole weights: all files of them, one after the other.
     pub bytes: u64,
     pub etag: Option<String>,
     /// SHA-256 as the source says it, in hex.
     pub sha256: Option<String>,
     /// Element type of the weights in the file.
     pub file_dtype: String,
+    /// The files that an index names; what is said above of one file, each of these says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// A file of weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub name: String,
+    pub bytes: u64,
+    pub etag: Option<String>,
+    pub sha256: Option<String>,
+}
+
+impl Target {
+    /// Of one file called `weights`, or of all that an index of that name names.
+    pub fn new(provenance: Provenance, weights: &str, file_dtype: &str, parts: Vec<Part>) -> Target {
+        let bytes = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.bytes));
+        let (weights, file_dtype) = (weights.to_owned(), file_dtype.to_owned());
+        let alone = parts.first().filter(|part| part.name == weights).cloned();
+        let (etag, sha256) = alone.clone().map_or((None, None), |part| (part.etag, part.sha256));
+        let parts = if alone.is_some() { Vec::new() } else { parts };
+        Target { provenance, weights, bytes, etag, sha256, file_dtype, parts }
+    }
+
+    /// The files of weights, in their order.
+    pub fn files(&self) -> Vec<Part> {
+        if !self.parts.is_empty() {
+            return self.parts.clone();
+        }
+        let Target { weights, bytes, etag, sha256, .. } = self;
+        vec![Part { name: weights.clone(), bytes: *bytes, etag: etag.clone(), sha256: sha256.clone() }]
+    }
 }
 
 /// What was downloaded before there was another file.
@@ -141,6 +174,7 @@ mod tests {
             etag: Some("\"x\"".into()),
             sha256: None,
             file_dtype: "f32".into(),
+            parts: Vec::new(),
         }
     }
 

@@ -3,10 +3,10 @@
 use sha2::{Digest, Sha256};
 
 use super::Store;
-use super::address::{CONFIG, PICKLE, Site, WEIGHTS, hex};
+use super::address::{CONFIG, Site, hex};
 use super::fetch::Held;
 use super::journal::{self, JOURNAL, Noted};
-use super::manifest::{Manifest, Provenance};
+use super::manifest::{FileFacts, Manifest, Provenance};
 use super::storage::{Device, Storage, StoredFile};
 use super::verify::{self, BLOCK_BYTES};
 use super::watch::{Meter, Watch};
@@ -94,14 +94,21 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         let manifest = manifest.ok_or_else(|| StoreError::NotKept { what: key.to_owned() })?;
         let held = Held::new(key.to_owned(), manifest, lock);
         self.small_files(&held).await?;
-        let (file, bytes, name) = self.weights(&held).await?;
-        let meter = Meter::new(watch, &self.device, Stage::Checking, name, bytes);
-        let found = verify::hash(&self.line(watch), &file, bytes, || bytes, |hashed| meter.tell(hashed)).await?;
-        let expected = held.manifest.weights_sha256().to_owned();
-        if found != expected {
-            drop(file);
-            self.storage.delete(key).await?;
-            return Err(StoreError::WrongHash { what: name.into(), expected, found }.into());
+        let files = self.weights(&held).await?;
+        let all = files.iter().map(|(_, facts)| facts.bytes).sum();
+        let meter = Meter::new(watch, &self.device, Stage::Checking, self.named(&held), all);
+        let mut before = 0;
+        for (file, facts) in &files {
+            let FileFacts { bytes, ref sha256, ref name, .. } = **facts;
+            let on_bytes = |hashed: u64| meter.tell(before + hashed);
+            let found = verify::hash(&self.line(watch), file, bytes, || bytes, on_bytes).await?;
+            if found != *sha256 {
+                let (what, expected) = (name.clone(), sha256.clone());
+                drop(files);
+                self.storage.delete(key).await?;
+                return Err(StoreError::WrongHash { what, expected, found }.into());
+            }
+            before += bytes;
         }
         Ok(held.manifest.kept(key))
     }
@@ -118,24 +125,36 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         watch: &Watch<'_, C>,
     ) -> Result<Model> {
         let mut loader = ModelLoader::from_files(&self.small_files(held).await?, dtype)?;
-        let (file, bytes, name) = self.weights(held).await?;
-        let contents = match name {
-            PICKLE => Some(pytorch::contents(&Stored(&file), bytes).await.map_err(|error| error.in_file(name))?),
-            _ => None,
-        };
-        loader.begin(name, bytes, contents, false)?;
-        let meter = Meter::new(watch, &self.device, Stage::Reading, name, bytes);
+        let files = self.weights(held).await?;
+        let all = files.iter().map(|(_, facts)| facts.bytes).sum();
+        let meter = Meter::new(watch, &self.device, Stage::Reading, self.named(held), all);
         let mut block = vec![0; BLOCK_BYTES];
-        let mut at = 0;
-        while at < bytes {
-            let block = &mut block[..(bytes - at).min(BLOCK_BYTES as u64) as usize];
-            file.read_at(at, block).await?;
-            loader.push(block)?;
-            at += block.len() as u64;
-            meter.tell(at);
-            watch.control.breathe().await?;
+        let mut before = 0;
+        for (file, FileFacts { name, bytes, .. }) in &files {
+            let contents = match name.ends_with(".bin") {
+                true => Some(pytorch::contents(&Stored(file), *bytes).await.map_err(|error| error.in_file(name))?),
+                false => None,
+            };
+            loader.begin(name, *bytes, contents, held.manifest.is_in_parts())?;
+            let mut at = 0;
+            while at < *bytes {
+                let block = &mut block[..(bytes - at).min(BLOCK_BYTES as u64) as usize];
+                file.read_at(at, block).await?;
+                loader.push(block)?;
+                at += block.len() as u64;
+                meter.tell(before + at);
+                watch.control.breathe().await?;
+            }
+            before += bytes;
         }
         loader.finish()
+    }
+
+    /// What a person calls the weights: their file, or else the model.
+    fn named<'a>(&self, held: &'a Held<D::Lock>) -> &'a str {
+        let Manifest { provenance, .. } = &held.manifest;
+        let is_alone = !held.manifest.is_in_parts();
+        held.manifest.weights().next().filter(|_| is_alone).map_or(&provenance.name, |file| &file.name)
     }
 
     /// A kept model's shape.
@@ -173,18 +192,18 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         }
     }
 
-    /// The file of weights, its length and its name.
-    async fn weights(&self, held: &Held<D::Lock>) -> Result<(S::File, u64, &'static str)> {
-        let facts = held.manifest.weights();
-        let name = if facts.is_some_and(|facts| facts.name == PICKLE) { PICKLE } else { WEIGHTS };
-        let file = self.storage.open(&held.key, name).await?;
-        match facts.map(|facts| facts.bytes) {
-            Some(bytes) if file.size().await? == bytes => Ok((file, bytes, name)),
-            _ => {
-                drop(file);
-                Err(self.damaged(held).await?)
+    /// The files of weights, each as long as it was.
+    async fn weights<'a>(&self, held: &'a Held<D::Lock>) -> Result<Vec<(S::File, &'a FileFacts)>> {
+        let mut files = Vec::new();
+        for facts in held.manifest.weights() {
+            let file = self.storage.open(&held.key, &facts.name).await?;
+            if file.size().await? != facts.bytes {
+                drop((file, files));
+                return Err(self.damaged(held).await?);
             }
+            files.push((file, facts));
         }
+        if files.is_empty() { Err(self.damaged(held).await?) } else { Ok(files) }
     }
 
     async fn damaged(&self, held: &Held<D::Lock>) -> Result<Error> {

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::address::{PICKLE, WEIGHTS, hex};
+use super::address::{CONFIG, hex};
+use crate::model::layout::LAYOUTS;
+use crate::model::small::BESIDE_CONFIG;
 use crate::protocol::{KeptModel, Origin};
 
 /// The file's name.
@@ -106,13 +108,21 @@ impl Manifest {
         self.files.iter().find(|file| file.name == name)
     }
 
-    /// The file of weights.
-    pub fn weights(&self) -> Option<&FileFacts> {
-        self.file(WEIGHTS).or_else(|| self.file(PICKLE))
+    /// The files of weights, in their order.
+    pub fn weights(&self) -> impl Iterator<Item = &FileFacts> {
+        let is_index = |name: &str| LAYOUTS.iter().any(|layout| layout.is_index && layout.file == name);
+        let is_small = move |name: &str| name == CONFIG || BESIDE_CONFIG.contains(&name) || is_index(name);
+        self.files.iter().filter(move |file| !is_small(&file.name))
     }
 
-    pub fn weights_sha256(&self) -> &str {
-        self.weights().map_or("", |file| &file.sha256)
+    /// Whether the weights lie in the files that an index names.
+    pub fn is_in_parts(&self) -> bool {
+        LAYOUTS.iter().any(|layout| layout.is_index && self.file(layout.file).is_some())
+    }
+
+    pub fn weights_sha256(&self) -> String {
+        let hashes: Vec<&str> = self.weights().map(|file| file.sha256.as_str()).collect();
+        one_hash(&hashes)
     }
 
     pub fn bytes(&self) -> u64 {
@@ -121,7 +131,7 @@ impl Manifest {
 
     pub fn origin(&self) -> Origin {
         let Provenance { base, repo, revision, commit, .. } = self.provenance.clone();
-        let sha256 = self.weights_sha256().to_owned();
+        let sha256 = self.weights_sha256();
         Origin { host: base, repo, revision, commit, sha256, attested: self.attested }
     }
 
@@ -131,7 +141,7 @@ impl Manifest {
             bytes: Some(self.bytes()),
             bytes_here: self.bytes(),
             whole: true,
-            sha256: Some(self.weights_sha256().to_owned()),
+            sha256: Some(self.weights_sha256()),
             attested: self.attested,
             date_ms: Some(self.date_ms),
             ..self.provenance.clone().kept(key)
@@ -139,8 +149,17 @@ impl Manifest {
     }
 }
 
+/// What names weights: their file's SHA-256, or, of several files, that of their hashes, one a line.
+pub fn one_hash(hashes: &[&str]) -> String {
+    match hashes {
+        [one] => (*one).to_owned(),
+        several => hex(&Sha256::digest(several.iter().map(|hash| format!("{hash}\n")).collect::<String>())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::address::WEIGHTS;
     use super::*;
 
     fn manifest() -> Manifest {

@@ -23,7 +23,10 @@ pub mod remote; // what a source says before the weights
 pub mod fit; // whether a model fits
 pub mod catalog; // the GPT-2s that most look for
 pub mod fetch; // from a source to a kept model
+mod job; // … downloaded
+pub mod look; // the headers of weights
 pub mod describe; // what a model is, without keeping it
+pub mod survey; // … and all that is wrong with it
 pub mod kept; // list, delete, check, build
 pub mod direct; // from the page's own site, not kept
 

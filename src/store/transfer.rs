@@ -52,16 +52,17 @@ pub struct Facts {
 
 pub struct Transfer<'a, W: Wire, D, C, F> {
     line: &'a Line<'a, W, D, C>,
-    what: &'static str,
+    what: &'a str,
     url: String,
     token: Option<&'a str>,
-    file: &'a F,
+    pub file: &'a F,
     on_bytes: &'a dyn Fn(u64),
     pub facts: RefCell<Facts>,
     spans: RefCell<Spans>,
     /// What the journal doesn't know of yet.
     fresh: RefCell<Spans>,
-    journal: RefCell<Option<Rc<Journal<F>>>>,
+    /// With the place of this file's first byte in it.
+    journal: RefCell<Option<(Rc<Journal<F>>, u64)>>,
     /// The one answer that everything comes in, where there are no ranges.
     stream: RefCell<Option<Stream<W::Body>>>,
     /// Unknown before the first answer.
@@ -74,10 +75,10 @@ struct Stream<B> {
 }
 
 impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F> {
-    /// A transfer of `url` into `file`, where `spans` are already. `on_bytes` hears how many bytes are here.
+    /// A transfer of `url` into `file`, where `spans` are already. `on_bytes` hears how many bytes have come each time.
     pub fn new(
         line: &'a Line<'a, W, D, C>,
-        what: &'static str,
+        what: &'a str,
         (url, token): (String, Option<&'a str>),
         file: &'a F,
         (facts, spans): (Facts, Spans),
@@ -99,9 +100,10 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
         }
     }
 
-    /// From now on what comes is written down; without a journal, no more.
-    pub fn keep_journal(&self, journal: Option<Journal<F>>) {
-        self.journal.replace(journal.map(Rc::new));
+    /// From now on what comes is written down, counted from a place on where other files stand before this one; without
+    /// a journal, no more.
+    pub fn keep_journal(&self, journal: Option<(Rc<Journal<F>>, u64)>) {
+        self.journal.replace(journal);
     }
 
     /// So many bytes from the file's beginning are here.
@@ -117,6 +119,11 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
     /// What a person calls the server.
     pub fn host(&self) -> &str {
         super::address::host_of(&self.url)
+    }
+
+    /// What a person calls the file.
+    pub fn what(&self) -> &'a str {
+        self.what
     }
 
     pub fn bytes(&self) -> Option<u64> {
@@ -284,7 +291,7 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
         let range = at..at + chunk.len() as u64;
         self.spans.borrow_mut().add(range.clone());
         self.fresh.borrow_mut().add(range);
-        (self.on_bytes)(self.here());
+        (self.on_bytes)(chunk.len() as u64);
         let is_due = self.fresh.borrow().total() >= self.line.terms.journal_bytes;
         if is_due { self.write_down().await } else { Ok(()) }
     }
@@ -294,11 +301,12 @@ impl<'a, W: Wire, D: Device, C: Control, F: StoredFile> Transfer<'a, W, D, C, F>
     /// # Errors
     /// What writing fails with.
     pub async fn write_down(&self) -> Result<()> {
-        let Some(journal) = self.journal.borrow().clone() else { return Ok(()) };
+        let Some((journal, first)) = self.journal.borrow().clone() else { return Ok(()) };
         let fresh = self.fresh.take();
         self.file.flush().await?;
         for span in fresh.iter() {
-            journal.note(span).await?;
+            let at = first.saturating_add(span.start);
+            journal.note(&(at..first.saturating_add(span.end))).await?;
         }
         journal.flush().await
     }

@@ -8,14 +8,14 @@ use super::files::Files;
 use super::wire::Fetch;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
-use crate::protocol::{Answer, Event, Place, Progress, Request, Source};
+use crate::protocol::{Answer, Event, Progress, Request, Source};
 use crate::session::Session;
 use crate::store::Store;
 use crate::store::address::Site;
-use crate::store::direct::{self, Files as Addresses};
+use crate::store::direct::Direct;
 use crate::store::fit::{MOST_WEIGHTS_BYTES, weights_bytes};
 use crate::store::line::Terms;
-use crate::store::storage::Storage;
+use crate::store::storage::{Device, Storage};
 use crate::store::watch::Watch;
 
 type BrowserStore = Store<Fetch, Files, Browser>;
@@ -51,15 +51,10 @@ impl Library {
         let on_progress = |progress: Progress| on_event(Event::Progress(progress));
         let watch = Watch { control, on_progress: &on_progress };
         let dtype = source.dtype.unwrap_or_default();
-        let site = match (&source.place, Site::of(&source.place)?) {
-            (_, Some(site)) => site,
-            (Place::Files { config, tokenizer, weights }, None) => {
-                let files = Addresses { config, tokenizer: tokenizer.as_deref(), weights };
-                let model = direct::load(&Fetch, &files, dtype, &watch).await?;
-                return Ok(Session::new(source.name.clone(), model));
-            }
-            (Place::Hub(_) | Place::Base { .. }, None) => return Err(not_a_site()),
-        };
+        if let Some(direct) = Direct::of(&source.place, &Fetch, &watch) {
+            return Ok(Session::new(source.name.clone(), direct.load(dtype).await?));
+        }
+        let site = Site::of(&source.place)?.ok_or_else(not_a_site)?;
         let store = self.store().await;
         let held = store.fetch(source, &site, &watch).await?;
         let config = store.config(&held).await?;
@@ -88,6 +83,9 @@ impl Library {
         let store = self.store().await;
         Ok(match request {
             Request::Describe(source) => {
+                if let Some(direct) = Direct::of(&source.place, &Fetch, &watch) {
+                    return Ok(Answer::Described(direct.describe(&source.name, store.device.room().await).await?));
+                }
                 let site = Site::of(&source.place)?.ok_or_else(not_a_site)?;
                 Answer::Described(store.describe(source, &site, &watch).await?)
             }

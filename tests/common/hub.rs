@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use peartree::error::Result;
 use peartree::protocol::Room;
+use peartree::store::address::hex;
 use peartree::store::storage::Device;
 use peartree::store::wire::{Ask, Body, Head, Trouble, Wire};
+use sha2::{Digest, Sha256};
 
 pub const COMMIT: &str = "607a30d783dfa663caf39e06633721c8d4cfcd7e";
 
@@ -59,6 +61,8 @@ pub struct Served {
     /// Every address asked for.
     pub asked: RefCell<Vec<String>>,
     pub tokens: RefCell<BTreeSet<String>>,
+    /// Where the first byte of each file of weights is counted, in [`Served::sent`].
+    starts: RefCell<BTreeMap<&'static str, usize>>,
     etag: Cell<u32>,
 }
 
@@ -71,6 +75,10 @@ impl std::ops::Deref for Hub {
 
 pub const WEIGHTS: &str = "model.safetensors";
 pub const PICKLE: &str = "pytorch_model.bin";
+fn is_weights(name: &str) -> bool {
+    name.ends_with(".safetensors") || name.ends_with(".bin")
+}
+
 /// Bytes of one chunk of an answer.
 pub const CHUNK: u64 = 3000;
 
@@ -89,8 +97,29 @@ impl Hub {
             commit: RefCell::new(Some(COMMIT)),
             asked: RefCell::default(),
             tokens: RefCell::default(),
+            starts: RefCell::default(),
             etag: Cell::new(1),
         }))
+    }
+
+    /// A model in parts, with the file that says which.
+    pub fn in_parts(
+        config: &[u8],
+        tokenizer: &[u8],
+        index: (&'static str, &[u8]),
+        parts: &[(&'static str, Vec<u8>)],
+    ) -> Hub {
+        let hub = Hub::new(config, Some(tokenizer), &[], String::new());
+        let mut files = hub.files.borrow_mut();
+        files.remove(WEIGHTS);
+        files.insert(index.0, index.1.to_vec());
+        for (name, bytes) in parts {
+            hub.starts.borrow_mut().insert(name, hub.sent.borrow().len());
+            hub.sent.borrow_mut().extend(std::iter::repeat_n(0, bytes.len()));
+            files.insert(name, bytes.clone());
+        }
+        drop(files);
+        hub
     }
 
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
@@ -111,7 +140,7 @@ impl Hub {
         }
         let name = ask.url.rsplit('/').next().unwrap_or_default();
         let Some(bytes) = self.files.borrow().get(name).cloned() else { return Ok(self.plain(404, &[], Vec::new())) };
-        if name != WEIGHTS && name != PICKLE {
+        if !is_weights(name) {
             return Ok(self.plain(200, &[("content-type", "application/json".into())], bytes));
         }
         let fault = self.faults.borrow_mut().pop_front();
@@ -152,7 +181,7 @@ impl Hub {
         let mut answer = self.plain(if asked.is_some() { 206 } else { 200 }, &headers, bytes);
         answer.1.range = range;
         answer.1.cut = cut;
-        answer.1.counted = true;
+        answer.1.counted = Some(self.starts.borrow().get(name).copied().unwrap_or(0));
         Ok(answer)
     }
 
@@ -163,17 +192,22 @@ impl Hub {
             name => headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()),
         };
         let range = 0..bytes.len() as u64;
-        (Head::read(status, header), Answer { hub: self.clone(), bytes, range, cut: None, counted: false, came: 0 })
+        (Head::read(status, header), Answer { hub: self.clone(), bytes, range, cut: None, counted: None, came: 0 })
     }
 
     fn metadata(&self) -> Vec<u8> {
         let files = self.files.borrow();
-        let name = if files.contains_key(WEIGHTS) { WEIGHTS } else { PICKLE };
-        let size = files.get(name).map_or(0, Vec::len);
-        let sha256 = self.sha256.borrow();
-        let others: String = files.keys().map(|name| format!(r#"{{"rfilename":"{name}"}},"#)).collect();
-        let weights = format!(r#"{{"rfilename":"{name}","size":{size},"lfs":{{"sha256":"{sha256}","size":{size}}}}}"#);
-        format!(r#"{{"siblings":[{weights},{}]}}"#, others.trim_end_matches(',')).into_bytes()
+        let line = |(name, bytes): (&&str, &Vec<u8>)| {
+            if !is_weights(name) {
+                return format!(r#"{{"rfilename":"{name}"}}"#);
+            }
+            let told = self.sha256.borrow().clone();
+            let sha256 = if told.is_empty() { hex(&Sha256::digest(bytes)) } else { told };
+            let size = bytes.len();
+            format!(r#"{{"rfilename":"{name}","size":{size},"lfs":{{"sha256":"{sha256}","size":{size}}}}}"#)
+        };
+        let lines: Vec<String> = files.iter().map(line).collect();
+        format!(r#"{{"siblings":[{}]}}"#, lines.join(",")).into_bytes()
     }
 }
 
@@ -195,7 +229,8 @@ pub struct Answer {
     range: Range<u64>,
     /// After so many bytes, this instead of more.
     cut: Option<(u64, Ending)>,
-    counted: bool,
+    /// From where on.
+    counted: Option<usize>,
     came: u64,
 }
 
@@ -215,8 +250,9 @@ impl Body for Answer {
             return Ok(None);
         }
         let range = self.range.start as usize..(self.range.start + take) as usize;
-        if self.counted {
-            self.hub.sent.borrow_mut()[range.clone()].iter_mut().for_each(|times| *times = times.saturating_add(1));
+        if let Some(start) = self.counted {
+            let sent = &mut self.hub.sent.borrow_mut()[start + range.start..start + range.end];
+            sent.iter_mut().for_each(|times| *times = times.saturating_add(1));
         }
         self.range.start += take;
         self.came += take;

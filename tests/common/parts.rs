@@ -52,6 +52,27 @@ impl Parts {
     }
 }
 
+/// A file of every second tensor, by name.
+pub fn half(which: usize) -> Vec<u8> {
+    let whole = parts();
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for name in whole.names().iter().skip(which).step_by(2) {
+        let start = data.len();
+        data.extend_from_slice(&whole.data[whole.range(name)]);
+        let shape = &whole.header[name]["shape"];
+        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
+    }
+    Parts { header: header.into(), data }.file()
+}
+
+/// The files of [`half`], and what says which tensor lies in which.
+pub fn halves() -> (Vec<(&'static str, Vec<u8>)>, Vec<u8>) {
+    let names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let map: serde_json::Map<String, Value> =
+        parts().names().into_iter().enumerate().map(|(i, name)| (name, json!(names[i % 2]))).collect();
+    (vec![(names[0], half(0)), (names[1], half(1))], json!({ "weight_map": map }).to_string().into_bytes())
+}
+
 pub fn logits(model: Model) -> Vec<f32> {
     let options = PredictOptions { prompt: Prompt::Text(PROMPT.into()), top: usize::MAX, no_bos: false };
     match ask(&Session::new("test".into(), model), Request::Predict(options)).unwrap() {

@@ -220,6 +220,45 @@ test("a reading is paused, goes on after a reload, and comes to the end of one t
   visit.assertClean();
 });
 
+test("what was kept of a reading and is damaged is named, and the reading begins anew", async () => {
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  await figure(page).scrollIntoViewIfNeeded();
+  await figure(page).getByText("How it is read").click();
+  await figure(page).getByLabel("Layers").fill("1-2");
+  await read(page);
+  const whole = await summary(page);
+  await page.evaluate(() => {
+    new MutationObserver((_, observer) => {
+      const corpus = document.querySelector("#corpus");
+      const pause = [...corpus.querySelectorAll("button")].find(({ textContent }) => textContent === "Pause");
+      if (pause && corpus.querySelector("progress")?.value > 0) {
+        observer.disconnect();
+        pause.click();
+      }
+    }).observe(document.querySelector("#corpus"), { subtree: true, childList: true, attributes: true });
+  });
+  await figure(page).getByRole("button", { name: "Read", exact: true }).click();
+  await figure(page).getByText(/Paused at/).waitFor();
+  await page.waitForTimeout(300); // what is kept is written meanwhile
+  const changed = await page.evaluate(async () => {
+    const cache = await caches.open("peartree-corpus");
+    const [key] = (await cache.keys()).filter(({ url }) => url.endsWith("findings"));
+    const bytes = new Uint8Array(await (await cache.match(key)).arrayBuffer());
+    bytes[bytes.length >> 1] ^= 1;
+    await cache.put(key, new Response(bytes));
+    return bytes.length;
+  });
+  assert.ok(changed > 1000);
+  await page.reload();
+  await page.waitForFunction(() => performance.getEntriesByName("first-prediction").length > 0);
+  await figure(page).getByRole("button", { name: "Go on" }).click();
+  await figure(page).locator(".corpus-lost", { hasText: /What was kept of the last reading .* is damaged/ }).waitFor();
+  await isRead(page);
+  await page.waitForFunction((whole) => document.querySelector("#corpus .corpus-summary").textContent === whole, whole);
+  visit.assertClean();
+});
+
 test("files that are dropped onto the figure are read, and an unreadable one is named", async () => {
   const visit = await visitPage(browser, site);
   const { page } = visit;

@@ -7,10 +7,11 @@ import path from "node:path";
 import { startServer } from "../../scripts/static_server.mjs";
 import { launch, openPage, serveSite } from "./harness.mjs";
 import { startHub } from "./hub_server.mjs";
-import { largerModel } from "./larger_model.mjs";
+import { inParts, largerModel } from "./larger_model.mjs";
 
 const REPO = "org/name";
 const BARE = "org/bare"; // the same without a tokenizer
+const PARTS = "org/parts"; // the same with its weights in two files
 // what a break may cost: bytes that the browser had received and drops with the connection, before anyone can read them
 const IN_FLIGHT = 1 << 20;
 
@@ -18,9 +19,10 @@ let site, browser, hub;
 before(async () => {
   site = await serveSite();
   browser = await launch();
-  const files = Object.fromEntries(largerModel().map(({ name, buffer }) => [name, buffer]));
+  const named = (files) => Object.fromEntries(files.map(({ name, buffer }) => [name, buffer]));
+  const files = named(largerModel());
   const { "tokenizer.json": _, ...bare } = files;
-  hub = await startHub({ [REPO]: files, [BARE]: bare });
+  hub = await startHub({ [REPO]: files, [BARE]: bare, [PARTS]: named(inParts(largerModel())) });
 });
 after(async () => {
   await browser?.close();
@@ -219,6 +221,61 @@ test("killed tabs leave nothing that loads wrong", async (t) => {
   assertLoaded(await load(visit.page));
   assert.equal((await call(visit.page, "verify", REPO)).sha256, hub.sha256(REPO));
   t.diagnostic(`${hub.twice(REPO)} of ${hub.size(REPO)} bytes sent twice in ten kills`);
+  assertCleanBut(visit);
+  await visit.close();
+});
+
+test("weights in parts: gone on with in the second, kept as one, a damaged part named, forgotten whole", async () => {
+  const visit = await open();
+  const { page } = visit;
+  const second = "model-00002-of-00002.safetensors";
+  const description = await call(page, "describe", PARTS, { hub: hub.url });
+  assert.deepEqual(description.files.map(({ name }) => name).slice(-2), ["model-00001-of-00002.safetensors", second]);
+  const first = description.files.at(-2).bytes;
+  hub.reset();
+  hub.set({ bitsPerSecond: 100e6 });
+  await page.evaluate(
+    ([repo, hub]) => {
+      window.abort = new AbortController();
+      window.stopped = window.peartree.load(repo, { hub, signal: window.abort.signal, onProgress: (p) => (window.progress = p) });
+      window.stopped.catch(() => {});
+    },
+    [PARTS, hub.url],
+  );
+  await page.waitForFunction((first) => window.progress?.stage === "downloading" && window.progress.done > first + 2e6, first);
+  await page.evaluate(() => (window.abort.abort(), window.stopped.catch(() => {})));
+  const [half] = await kept(page);
+  assert.ok(!half.whole && half.bytes_here > first + 1e6, JSON.stringify(half));
+  await page.reload();
+  await ready(page);
+  hub.set({ bitsPerSecond: null });
+  const asked = hub.sent.length;
+  const loaded = await load(page, PARTS);
+  assert.equal(loaded.message, undefined);
+  assert.equal(loaded.origin.attested, true);
+  assert.ok(hub.sent.slice(asked).every(({ name }) => name === second), "the first part is not asked for again");
+  assert.ok(hub.twice(PARTS) <= 3 * IN_FLIGHT, `${hub.twice(PARTS)} bytes came twice`);
+  const top = await logits(page);
+  hub.reset();
+  await page.reload();
+  await ready(page);
+  assert.deepEqual((await load(page, PARTS)).stages, ["reading"]);
+  assert.deepEqual(hub.asked, [], "the next visit asks nobody");
+  assert.deepEqual(await logits(page), top);
+  assert.deepEqual((await call(page, "forget", PARTS)).models, []);
+  const left = await page.evaluate(async () => {
+    const names = [];
+    const walk = async (folder) => {
+      for await (const [name, handle] of folder) handle.kind === "directory" ? await walk(handle) : names.push(name);
+    };
+    await walk(await navigator.storage.getDirectory());
+    return names;
+  });
+  assert.deepEqual(left, [], "nothing of it stays on the device");
+  hub.set({ flip: 4_000_000 });
+  const damaged = await load(page, PARTS);
+  assert.equal(damaged.code, "wrong_hash");
+  assert.match(damaged.message, /^model-0000\d-of-00002\.safetensors/);
   assertCleanBut(visit);
   await visit.close();
 });

@@ -15,6 +15,7 @@ import path from "node:path";
 import { gzipSync } from "node:zlib";
 
 const WEIGHTS = "model.safetensors";
+const isWeights = (name) => /\.(safetensors|bin)$/.test(name);
 const SLICE = 64 * 1024;
 const EXPOSED = "X-Repo-Commit, X-Linked-Size, X-Linked-ETag, ETag, Accept-Ranges, Content-Range, Retry-After";
 
@@ -28,7 +29,7 @@ const SETTINGS = {
   hashOn: "redirect", // "storage": where a browser sees it; "nowhere"
   metadata: true,
   etag: null, // in the place of the file's own
-  flip: null, // this byte of the weights comes with a bit flipped
+  flip: null, // this byte of the weights (of each file of them) comes with a bit flipped
   bitsPerSecond: null,
 };
 
@@ -36,7 +37,7 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
   const settings = { ...SETTINGS };
   const faults = [];
   const asked = []; // { method, url, range, authorization, host: "hub" | "storage" }
-  const sent = []; // { repo, start, end, bytes }, for each answer with weights
+  const sent = []; // { repo, name, start, end, bytes }, for each answer with weights
   const files = await Promise.all(Object.entries(models).map(async ([repo, model]) => [repo, await opened(model)]));
   const repos = new Map(files);
   const turn = rateLimit(() => settings.bitsPerSecond);
@@ -79,7 +80,7 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
     if (!isKnown || !model[name]) return plain(res, 404);
     res.setHeader("X-Repo-Commit", commit);
     const file = model[name];
-    if (name === WEIGHTS) {
+    if (isWeights(name)) {
       if (settings.hashOn === "redirect") linked(res, file);
       res.setHeader("Accept-Ranges", "bytes");
       res.setHeader("Location", `${storage.url}/${repo}/${name}?signed=${asked.length}`);
@@ -97,7 +98,7 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
     const siblings = Object.entries(model).map(([rfilename, file]) => ({
       rfilename,
       size: file.size,
-      ...(rfilename === WEIGHTS ? { lfs: { sha256: file.sha256, size: file.size, pointerSize: 134 } } : {}),
+      ...(isWeights(rfilename) ? { lfs: { sha256: file.sha256, size: file.size, pointerSize: 134 } } : {}),
     }));
     const body = gzipSync(JSON.stringify({ id: repo, sha: commit, siblings }));
     res.writeHead(200, { "Content-Type": "application/json", "Content-Encoding": "gzip" }).end(body);
@@ -109,8 +110,8 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
     const asksRange = /^bytes=(\d+)-(\d+)$/.exec(req.headers.range ?? "");
     if (asksRange && settings.forcePreflight) return plain(res, 403); // without CORS headers: the page sees nothing
     cors(res);
-    const repo = req.url.split("?")[0].slice(1, -WEIGHTS.length - 1);
-    const file = repos.get(repo)?.[WEIGHTS];
+    const [, repo, name] = /^\/(.+)\/([^/]+)$/.exec(req.url.split("?")[0]) ?? [];
+    const file = repos.get(repo)?.[name];
     if (!file) return plain(res, 404);
     if (req.method === "HEAD") return plain(res, 200);
     const fault = faults.shift() ?? {};
@@ -133,7 +134,7 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
     res.setHeader("ETag", settings.etag ?? `"${file.sha256.slice(0, 32)}-9"`);
     res.setHeader("Content-Length", range ? end - start : total);
     res.writeHead(range ? 206 : 200, { "Content-Type": "application/octet-stream" });
-    const entry = { repo, start, end: start, bytes: 0 };
+    const entry = { repo, name, start, end: start, bytes: 0 };
     sent.push(entry);
     const stop = start + (fault.drop ?? fault.stall ?? Infinity);
     for (let at = start; at < Math.min(end, stop); ) {
@@ -181,10 +182,10 @@ export async function startHub(models, { commit = "607a30d783dfa663caf39e0663372
     /** Bytes of the weights that were sent more than once. */
     twice(repo) {
       const spans = sent.filter((entry) => entry.repo === repo && entry.bytes > 0).sort((a, b) => a.start - b.start);
-      let [twice, reached] = [0, 0];
-      for (const { start, end } of spans) {
-        twice += Math.max(0, Math.min(reached, end) - start);
-        reached = Math.max(reached, end);
+      let [twice, reached] = [0, {}];
+      for (const { name, start, end } of spans) {
+        twice += Math.max(0, Math.min(reached[name] ?? 0, end) - start);
+        reached[name] = Math.max(reached[name] ?? 0, end);
       }
       return twice;
     },

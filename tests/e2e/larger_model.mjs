@@ -48,3 +48,28 @@ export function largerModel({ layers = 6, heads = 8, width = 256, inner = 4 * wi
     file("model.safetensors", Buffer.concat([length, json, Buffer.from(values.buffer)])),
   ];
 }
+
+/** The same model with its weights in two files and their index: half of the tensors in each. */
+export function inParts(files) {
+  const weights = files.find(({ name }) => name === "model.safetensors").buffer;
+  const begin = 8 + Number(weights.readBigUInt64LE(0));
+  const header = Object.entries(JSON.parse(weights.subarray(8, begin))).filter(([name]) => name !== "__metadata__");
+  const part = (i) => Math.floor((2 * i) / header.length);
+  const names = [1, 2].map((part) => `model-0000${part}-of-00002.safetensors`);
+  const file = (name, buffer) => ({ name, mimeType: "application/octet-stream", buffer });
+  const parts = names.map((name, which) => {
+    const [own, data] = [{}, []];
+    let offset = 0;
+    for (const [tensor, { dtype, shape, data_offsets: [start, end] }] of header.filter((_, i) => part(i) === which)) {
+      own[tensor] = { dtype, shape, data_offsets: [offset, (offset += end - start)] };
+      data.push(weights.subarray(begin + start, begin + end));
+    }
+    const json = Buffer.from(JSON.stringify(own));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(json.length));
+    return file(name, Buffer.concat([length, json, ...data]));
+  });
+  const weight_map = Object.fromEntries(header.map(([tensor], i) => [tensor, names[part(i)]]));
+  const index = file("model.safetensors.index.json", Buffer.from(JSON.stringify({ metadata: {}, weight_map })));
+  return [...files.filter(({ name }) => name !== "model.safetensors"), index, ...parts];
+}

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { launch, serveSite } from "./harness.mjs";
 import { predictions, prompt, settled, visitPage } from "./visit.mjs";
+import { inParts } from "./larger_model.mjs";
 
 let site, browser, visit, page, files;
 before(async () => {
@@ -60,10 +61,36 @@ test("loads files dropped onto the page", async () => {
     return transfer;
   }, Object.entries(files).map(([name, bytes]) => [name, bytes.toString("base64")]));
   await page.locator(".candidates").dispatchEvent("dragover", { dataTransfer: transfer });
-  await page.getByText("Drop config.json, tokenizer.json and model.safetensors").waitFor();
+  await page.getByText("Drop a model’s files, or its folder").waitFor();
   await page.locator(".candidates").dispatchEvent("drop", { dataTransfer: transfer });
   await page.locator(".model-line", { hasText: "files from this device" }).waitFor();
   assert.equal(await page.locator(".drop").count(), 0);
+  await backToDemo();
+});
+
+test("loads picked files in parts, and says which are missing", async () => {
+  const parts = Object.fromEntries(
+    inParts(Object.entries(files).map(([name, buffer]) => ({ name, buffer }))).map(({ name, buffer }) => [name, buffer]),
+  );
+  const before = await predictions(page);
+  await pick(parts);
+  await page.locator(".model-line", { hasText: "files from this device" }).waitFor();
+  await settled(page);
+  assert.deepEqual(await predictions(page), before);
+  const { "model-00002-of-00002.safetensors": _, ...half } = parts;
+  await pick(half);
+  await failure().filter({ hasText: "model-00002-of-00002.safetensors" }).waitFor();
+  const { "model.safetensors.index.json": __, ...unnamed } = parts;
+  await pick(unnamed);
+  await failure().filter({ hasText: "a part of a model, but not the parts' index" }).waitFor();
+  await backToDemo();
+});
+
+test("the file that says which token begins a text is read", async () => {
+  await pick({ ...files, "tokenizer_config.json": Buffer.from('{"bos_token": "Ġan"}') });
+  await page.locator(".model-line", { hasText: "files from this device" }).waitFor();
+  const bos = await page.evaluate(async () => (await window.peartree.info()).model.bos);
+  assert.equal(bos.token, " an");
   await backToDemo();
 });
 
@@ -143,5 +170,9 @@ test("says what is wrong with a model's files; the model before goes on working"
 test("has said and fetched nothing it should not", () => {
   // reading a damaged file ends where the damage is found
   visit.failed = visit.failed.filter((what) => !/^blob:.*ERR_ABORTED$/.test(what));
+  // a folder of the site is asked for what may lie in it
+  const isOptional = (what) => /(tokenizer_config|special_tokens_map|generation_config)\.json/.test(what);
+  visit.failed = visit.failed.filter((what) => !isOptional(what));
+  visit.console = visit.console.filter((what) => !isOptional(what));
   visit.assertClean();
 });

@@ -57,13 +57,19 @@ const isLoaded = async (page, name) => {
 test("says of each size what it is and what it takes, without asking anybody", async () => {
   const visit = await menu();
   const { page } = visit;
-  const rows = await page.locator(".known .a-model").allInnerTexts();
+  const rows = await page.locator(".known").first().locator(".a-model").allInnerTexts();
   assert.deepEqual(rows.map((text) => text.split("\n")[0]), ["distilgpt2", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]);
   const plain = rows.map((text) => text.replace(/\s+/g, " "));
   for (const part of ["36 layers", "20 heads", "width 1,280", "774 million parameters", "3.25 GB to download", "3.10 GB in f32", "1.55 GB in f16"]) {
     assert.ok(plain[3].includes(part), `${plain[3]} lacks ${part}`);
   }
   assert.deepEqual(hub.asked, []);
+  const group = page.locator(".stanford");
+  assert.equal(await group.locator(".a-model").first().isVisible(), false, "the menu stays short");
+  await group.getByText("Stanford’s ten").click();
+  const seeds = await group.locator(".a-model b").allTextContents();
+  assert.equal(seeds.length, 10);
+  assert.deepEqual([seeds[0], seeds[9]], ["alias-gpt2-small-x21", "eowyn-gpt2-medium-x777"]);
   await visit.shot("models-menu");
   assertClean(visit);
   await visit.close();

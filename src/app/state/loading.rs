@@ -31,7 +31,7 @@ impl Load {
 
     /// Whether it can be paused: bytes from a hub are kept as they come, others would have to come again.
     pub fn is_kept(&self) -> bool {
-        !matches!(self.source.place, crate::protocol::Place::Files { .. })
+        self.source.place.is_kept()
     }
 }
 

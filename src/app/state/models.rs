@@ -34,6 +34,8 @@ pub enum Spot {
     /// A row of the known models, by its repository.
     Known(&'static str),
     Elsewhere,
+    /// A folder of this device.
+    Here,
     /// A row of the kept models, by its key.
     Kept(String),
     Link,

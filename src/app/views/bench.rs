@@ -47,8 +47,8 @@ pub fn BenchFigure(props: &Props) -> Html {
     let failure = if let Run::Failed(failure) = &*run { Some(failure.clone()) } else { None };
     html! {
         <section class="figure bench" aria-labelledby="bench-title" aria-busy={is_running.to_string()}>
-            <h2 id="bench-title">{ "Benchmark" }</h2>
-            <p class="caption">
+            <h2 id="bench-title" translate="yes">{ "Benchmark" }</h2>
+            <p class="caption" translate="yes">
                 { "How long the loaded model takes here, the median of three runs after one to warm up: 20 tokens and 512 (or as \
                    many as it can take) to the next token's logits; one more token with the keys and values kept; 32 prompts at \
                    once; one whole pass, and one resumed pass, for each of 32 edited neurons; every residual stream brought back." }

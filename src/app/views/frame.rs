@@ -26,7 +26,7 @@ pub fn Masthead() -> Html {
         <header class="masthead">
             <a class="skip" href="#prompt" onclick={onskip}>{ "Skip to the prompt" }</a>
             <h1><img src={site::icon()} alt="" width="34" height="34" />{ "Peartree" }</h1>
-            <p class="lede">
+            <p class="lede" translate="yes">
                 { "GPT-2 runs here, inside this page. See which token it expects next, how that expectation takes shape from \
                    layer to layer, and which neurons carry it. Then change them, and see what it says instead." }
             </p>

@@ -79,7 +79,7 @@ pub fn LensFigure(props: &Props) -> Html {
     html! {
         <section class="figure lens" id={View::Lens.word()} aria-labelledby="lens-title" aria-busy={is_working.to_string()}>
             <Heading view={View::Lens} title="Logit lens" />
-            <p class="caption">
+            <p class="caption" translate="yes">
                 { "The logit difference of two tokens at the last position, read off the residual stream after every \
                    component as if it were the last." }
             </p>

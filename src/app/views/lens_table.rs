@@ -37,7 +37,7 @@ pub fn LensTableFigure(props: &Props) -> Html {
     html! {
         <section class="figure lens-table" id={View::Table.word()} aria-labelledby="table-title" aria-busy={props.table.is_working().to_string()}>
             <Heading view={View::Table} title="Top token by layer and position" />
-            <p class="caption">
+            <p class="caption" translate="yes">
                 { "Each cell is the likeliest next token if the model ended there: after the row's component, at the \
                    column's position. The deeper the shade, the higher its probability. The last row is the model's own prediction." }
             </p>

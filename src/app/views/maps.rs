@@ -195,7 +195,7 @@ fn direct_heads(props: &Props) -> Html {
     let map = clean.current().zip(corrupted.current()).map(|(clean, corrupted)| direct_map(clean, corrupted));
     html! {
         <div class="map">
-            <h3>{ "Attention heads, direct" }</h3>
+            <h3 translate="yes">{ "Attention heads, direct" }</h3>
             <Shown class="map-body" is_current={map.is_some()}>{ for map }</Shown>
         </div>
     }

@@ -2,17 +2,18 @@
 
 use gloo_events::{EventListener, EventListenerOptions};
 use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::DragEvent;
 use yew::prelude::*;
 
 use super::loading::{LoadingBar, retry};
 use super::models::Menu;
-use super::models::here::listed;
 use crate::app::client::{Client, demo};
 use crate::app::format::{commit as short, dtype, rough, whole};
-use crate::app::requests::models::load;
+use crate::app::picked::{Picked, folders, inside, listed};
+use crate::app::requests::models::{load, look_at};
 use crate::app::sources::from_files;
-use crate::app::state::{Dispatch, Loading, Models, Shared};
+use crate::app::state::{Dispatch, Loading, Models, Shared, Spot};
 use crate::app::widgets::copy_link::CopyLink;
 use crate::app::widgets::failure::Notice;
 use crate::error::Error;
@@ -46,7 +47,20 @@ pub fn Model(props: &Props) -> Html {
             Err(error) => refused.set(Some(Failure::from(&error))),
         })
     };
-    let is_dropping = use_drop(&take);
+    let take_folder = {
+        let (client, dispatch, refused) = (props.client.clone(), props.dispatch.clone(), refused.setter());
+        let (models, is_open) = (props.models.clone(), is_open.setter());
+        Callback::from(move |files: Vec<Picked>| match from_files(&files) {
+            Ok(source) => {
+                refused.set(None);
+                // what is found in it is said there
+                is_open.set(true);
+                look_at(&client, &dispatch, &models, source, Spot::Here);
+            }
+            Err(error) => refused.set(Some(Failure::from(&error))),
+        })
+    };
+    let is_dropping = use_drop(&take, &take_folder);
     let failure = (*refused).clone().or_else(|| match &props.loading {
         Loading::Failed(failure, _) => Some(failure.clone()),
         _ => None,
@@ -80,9 +94,9 @@ pub fn Model(props: &Props) -> Html {
                 <p class="still">{ format!("The model loaded before ({}) goes on working.", model.name) }</p>
             }
             <Menu client={props.client.clone()} model={props.model.clone()} models={props.models.clone()} is_open={*is_open}
-                {take} dispatch={props.dispatch.clone()} />
+                {take} {take_folder} dispatch={props.dispatch.clone()} />
             if is_dropping {
-                <div class="drop" aria-hidden="true"><p>{ "Drop config.json, tokenizer.json and model.safetensors" }</p></div>
+                <div class="drop" aria-hidden="true"><p>{ "Drop a model’s files, or its folder" }</p></div>
             }
         </section>
     }
@@ -118,11 +132,14 @@ fn line(model: Option<&ModelInfo>) -> Html {
 /// What is done at an event, and whether another part of the page has taken it already.
 type OnDrag = Box<dyn Fn(&DragEvent, bool)>;
 
-/// Takes files dropped anywhere on the page; true while some are held over it.
+/// Takes files and folders dropped anywhere on the page; true while some are held over it.
 #[hook]
-fn use_drop(take: &Callback<Result<Source, Error>>) -> bool {
+fn use_drop(take: &Callback<Result<Source, Error>>, take_folder: &Callback<Vec<Picked>>) -> bool {
     let is_over = use_state_eq(|| false);
     let (setter, take) = (is_over.setter(), take.clone());
+    // what takes a folder knows which models were looked at, so the last one is asked
+    let folder = use_mut_ref(|| take_folder.clone());
+    folder.replace(take_folder.clone());
     use_effect_with((), move |()| {
         let listen = |kind: &'static str, act: OnDrag| {
             let window = web_sys::window()?;
@@ -156,7 +173,16 @@ fn use_drop(take: &Callback<Result<Source, Error>>) -> bool {
                     if is_taken {
                         return;
                     }
-                    take.emit(from_files(&listed(event.data_transfer().and_then(|data| data.files()))));
+                    let Some(data) = event.data_transfer() else { return };
+                    let dropped = folders(&data);
+                    if dropped.is_empty() {
+                        return take.emit(from_files(&listed(data.files())));
+                    }
+                    let folder = folder.clone();
+                    spawn_local(async move {
+                        let (files, take) = (inside(dropped).await, folder.borrow().clone());
+                        take.emit(files);
+                    });
                 }),
             ),
         ];

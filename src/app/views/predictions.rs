@@ -25,8 +25,8 @@ pub fn Predictions(props: &Props) -> Html {
     let top = figure.current().map(|prediction| &prediction.top[..]).unwrap_or_default();
     html! {
         <section class="figure predictions" aria-labelledby="predictions-title" aria-busy={figure.is_working().to_string()}>
-            <h2 id="predictions-title">{ "Next token" }</h2>
-            <p class="caption">
+            <h2 id="predictions-title" translate="yes">{ "Next token" }</h2>
+            <p class="caption" translate="yes">
                 { "The softmax of the logits at the prompt's last position: the ten likeliest tokens of the whole \
                    vocabulary. Click one to write it into the prompt." }
             </p>

@@ -45,7 +45,7 @@ pub struct HeadingProps {
 pub fn Heading(props: &HeadingProps) -> Html {
     html! {
         <div class="heading">
-            <h2 id={format!("{}-title", props.view.word())}>{ props.title }</h2>
+            <h2 id={format!("{}-title", props.view.word())} translate="yes">{ props.title }</h2>
             <CopyLink to={Some((props.view, props.title))} />
         </div>
     }

@@ -10,9 +10,10 @@ mod root;
 mod storage;
 mod wire;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::folder::is_file_of_a_model;
+use super::inspect::{self, Inspection};
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result, StoreError};
 use crate::model::WeightDtype;
@@ -59,16 +60,17 @@ pub fn load(source: &Source) -> Result<Session> {
     })
 }
 
-/// The folder in which a model is kept, downloaded first if it isn't yet.
+/// Looks at a model: at what is kept of it, if all of it is, or else at its small files and its weights' headers.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn folder(source: &Source) -> Result<PathBuf> {
-    let (site, store, bar) = (site(source)?, store()?, Bar::new());
-    let on_progress = |progress| bar.show(progress);
-    let watch = Watch { control: &Unhurried, on_progress: &on_progress };
-    let key = complete(async { Ok(store.fetch(source, &site, &watch).await?.key) })?;
-    Ok(root::find()?.join("models").join(key))
+pub fn inspect(source: &Source) -> Result<Inspection> {
+    let (site, store) = (site(source)?, store()?);
+    let watch = Watch { control: &Unhurried, on_progress: &|_| () };
+    match complete(store.find(&site))? {
+        Some((key, _)) => inspect::folder(&root::find()?.join("models").join(key)),
+        None => Ok(inspect::survey(&complete(store.survey(&site, &watch))?)),
+    }
 }
 
 fn site(source: &Source) -> Result<Site> {

@@ -242,7 +242,7 @@ fn set(props: &Props, words: &Shared<Vocabulary>, shown: &Shown) -> Html {
     };
     html! {
         <div class="value-list token-set">
-            <h3>{ "A set of tokens" }</h3>
+            <h3 translate="yes">{ "A set of tokens" }</h3>
             <Complete id="weights-set" label="Add a token" placeholder=" an" suggest={suggest_tokens(&props.common.words)} exact={exact_token(&props.common.words)} {onpick} />
             <ol>{ for props.common.weights.set.iter().enumerate().map(row) }</ol>
             if !known.is_empty() {

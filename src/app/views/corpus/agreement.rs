@@ -79,7 +79,7 @@ pub fn Agreement(props: &Props) -> Html {
     let said = failure.as_ref().or(pass.failure.as_ref()).cloned();
     html! {
         <div class="agreement">
-            <h3>{ "Does congruence predict?" }</h3>
+            <h3 translate="yes">{ "Does congruence predict?" }</h3>
             <p class="caption">
                 { format!("The {PAIRS} best mutual pairs of neuron and token, found from the weights alone, each measured on this text: the \
                    area under the ROC curve of the neuron's activation for the token being the top prediction (½ is chance). The post \

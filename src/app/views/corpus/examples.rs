@@ -70,7 +70,7 @@ pub fn Examples(props: &Props) -> Html {
     let example = |(at, context): (usize, &ContextAnswer)| example(props, context, most, predicted.0.get(&at));
     html! {
         <>
-            <h3>{ "Highest contexts, one a document" }</h3>
+            <h3 translate="yes">{ "Highest contexts, one a document" }</h3>
             <ol class="corpus-examples">{ for props.contexts.iter().enumerate().map(example) }</ol>
         </>
     }

@@ -271,7 +271,7 @@ fn progress(pass: &Pass, kept: &UseStateHandle<Option<KeptPass>>) -> Html {
         }
     };
     let line = pass.progress.as_ref().map(said);
-    match pass.stage {
+    let state = match pass.stage {
         Stage::Working => html! {
             <p class="corpus-progress">
                 <progress max="1" value={pass.progress.as_ref().map_or(0.0, |progress| progress.share).to_string()} aria-label="Read so far" />
@@ -288,5 +288,11 @@ fn progress(pass: &Pass, kept: &UseStateHandle<Option<KeptPass>>) -> Html {
             </p>
         },
         Stage::Idle | Stage::Done => html! {},
+    };
+    html! {
+        <>
+        { for pass.lost.as_ref().map(|lost| html! { <p class="corpus-lost" role="status">{ lost }</p> }) }
+        { state }
+        </>
     }
 }

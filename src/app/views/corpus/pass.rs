@@ -32,6 +32,8 @@ pub struct Heard {
     asked: Option<Rc<Asked>>,
     pub stage: Stage,
     pub progress: Option<CorpusProgress>,
+    /// Why it began anew.
+    pub lost: Option<String>,
     pub answer: Option<Rc<CorpusAnswer>>,
     /// What the answer's bins are.
     pub bins: Bins,
@@ -67,6 +69,7 @@ impl Reducible for Heard {
                 if let Some(answer) = progress.answer.take() {
                     next.answer = Some(Rc::new(answer));
                 }
+                next.lost = progress.lost.take().or(next.lost);
                 next.progress = Some(*progress);
             }
             Happened::Told(_, Told::Done(answer)) => (next.stage, next.answer) = (Stage::Done, Some(Rc::new(answer))),

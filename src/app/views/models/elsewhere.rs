@@ -47,7 +47,7 @@ pub fn Elsewhere(props: &Props) -> Html {
     let looked_at = props.models.looked_at.as_ref().filter(|looked_at| looked_at.from == Spot::Elsewhere);
     html! {
         <section class="menu-part" aria-labelledby="elsewhere-title">
-            <h3 id="elsewhere-title">{ "Any other GPT-2" }</h3>
+            <h3 id="elsewhere-title" translate="yes">{ "Any other GPT-2" }</h3>
             <div class="look-ups">
                 <form onsubmit={onrepo}>
                     <span class="fields">
@@ -75,7 +75,7 @@ pub fn Elsewhere(props: &Props) -> Html {
                 </form>
             </div>
             <details class="hub">
-                <summary>{ "Another hub, or a private model" }</summary>
+                <summary translate="yes">{ "Another hub, or a private model" }</summary>
                 // browsers want a password in a form
                 <form class="look-ups" onsubmit={Callback::from(|event: SubmitEvent| event.prevent_default())}>
                     { setting("hub-host", "Hub", HUB, false, &props.hub.host, &props.onhub, {
@@ -87,7 +87,7 @@ pub fn Elsewhere(props: &Props) -> Html {
                         move |token| Hub { token, ..hub.clone() }
                     }) }
                 </form>
-                <p class="caption">{ "The token is told to that hub alone. It stays in this page’s memory until the page is closed, and is written down nowhere." }</p>
+                <p class="caption" translate="yes">{ "The token is told to that hub alone. It stays in this page’s memory until the page is closed, and is written down nowhere." }</p>
             </details>
             if let Some(looked_at) = looked_at {
                 <Offer client={props.client.clone()} looked_at={looked_at.clone()} models={props.models.clone()} dispatch={props.dispatch.clone()} />

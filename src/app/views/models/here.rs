@@ -1,18 +1,25 @@
 //! Models that are here already: files of this device, folders of this site, the demo.
 
-use web_sys::{File, FileList, HtmlInputElement};
+use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
-use crate::app::client::demo;
+use super::offer::Offer;
+use crate::app::client::{Client, demo};
+use crate::app::picked::{Picked, listed};
 use crate::app::sources::{from_address, from_files};
-use crate::app::state::Shared;
+use crate::app::state::{Dispatch, Models, Shared, Spot};
 use crate::error::Error;
 use crate::protocol::{ModelInfo, Source};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub model: Option<Shared<ModelInfo>>,
+    pub client: Client,
+    pub models: Models,
     pub take: Callback<Result<Source, Error>>,
+    /// Takes what lies in a folder.
+    pub take_folder: Callback<Vec<Picked>>,
+    pub dispatch: Dispatch,
 }
 
 #[component]
@@ -27,6 +34,15 @@ pub fn Here(props: &Props) -> Html {
             input.set_value("");
         })
     };
+    let onfolder = {
+        let take = props.take_folder.clone();
+        Callback::from(move |event: Event| {
+            let Some(input) = event.target_dyn_into::<HtmlInputElement>() else { return };
+            take.emit(listed(input.files()));
+            input.set_value("");
+        })
+    };
+    let looked_at = props.models.looked_at.as_ref().filter(|looked_at| looked_at.from == Spot::Here);
     let onaddress = {
         let (take, address) = (props.take.clone(), address.clone());
         Callback::from(move |event: SubmitEvent| {
@@ -43,17 +59,25 @@ pub fn Here(props: &Props) -> Html {
     let is_demo = props.model.as_ref().is_some_and(|model| model.name == demo().name);
     html! {
         <section class="menu-part" aria-labelledby="here-title">
-            <h3 id="here-title">{ "From your disk, or from this site" }</h3>
+            <h3 id="here-title" translate="yes">{ "From your disk, or from this site" }</h3>
             <div class="sources">
                 <p>
-                    { "Any GPT-2 in the hub’s own format: " }<code>{ "config.json" }</code>{ ", " }
-                    <code>{ "tokenizer.json" }</code>{ " and " }<code>{ "model.safetensors" }</code>
-                    { ". They stay on your device. Without a tokenizer the model takes token ids." }
+                    { "Any GPT-2 in the hub’s own format: " }<code>{ "config.json" }</code>{ "; " }
+                    <code>{ "model.safetensors" }</code>{ " or " }<code>{ "pytorch_model.bin" }</code>
+                    { ", or their parts with the index; the tokenizer’s files. They stay on your device. Without a tokenizer \
+                       the model takes token ids." }
                 </p>
                 <label class="pick">
                     <span>{ "Pick the files together, or drop them anywhere on the page" }</span>
-                    <input type="file" multiple=true accept=".json,.safetensors" onchange={onpick} />
+                    <input type="file" multiple=true accept=".json,.safetensors,.bin,.txt" onchange={onpick} />
                 </label>
+                <label class="pick">
+                    <span>{ "Or its folder: what lies in it is said before anything is loaded" }</span>
+                    <input id="folder" type="file" webkitdirectory=true onchange={onfolder} />
+                </label>
+                if let Some(looked_at) = looked_at {
+                    <Offer client={props.client.clone()} looked_at={looked_at.clone()} models={props.models.clone()} dispatch={props.dispatch.clone()} />
+                }
                 <form onsubmit={onaddress}>
                     <label for="address">{ "Or a folder on this site" }</label>
                     <span class="with-button">
@@ -68,10 +92,4 @@ pub fn Here(props: &Props) -> Html {
             </div>
         </section>
     }
-}
-
-/// The files of a list, as a person picked or dropped them.
-pub fn listed(files: Option<FileList>) -> Vec<File> {
-    let Some(files) = files else { return Vec::new() };
-    (0..files.length()).filter_map(|i| files.item(i)).collect()
 }

@@ -30,7 +30,7 @@ pub fn KeptModels(props: &Props) -> Html {
     let models = kept.map_or(&[][..], |kept| &kept.models);
     html! {
         <section class="menu-part" aria-labelledby="kept-title">
-            <h3 id="kept-title">{ "Kept on this device" }</h3>
+            <h3 id="kept-title" translate="yes">{ "Kept on this device" }</h3>
             { for kept.map(|kept| html! { <p class="caption">{ room(&kept.room, models.is_empty()) }</p> }) }
             <Notice id="kept-failure" failure={props.models.kept_failure.clone()} />
             <ul class="kept">

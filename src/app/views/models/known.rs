@@ -12,7 +12,7 @@ use crate::app::widgets::device;
 use crate::error::Error;
 use crate::model::weights::n_parameters;
 use crate::protocol::{KeptModel, ModelInfo, Need, Source};
-use crate::store::catalog::{KNOWN, Known, Verdict, verdict};
+use crate::store::catalog::{KNOWN, Known, STANFORD, Verdict, verdict};
 use crate::store::fit::needs;
 
 #[derive(Properties, PartialEq)]
@@ -29,14 +29,20 @@ pub struct Props {
 pub fn KnownModels(props: &Props) -> Html {
     html! {
         <section class="menu-part" aria-labelledby="known-title">
-            <h3 id="known-title">{ "GPT-2 in its sizes" }</h3>
-            <p class="caption">
+            <h3 id="known-title" translate="yes">{ "GPT-2 in its sizes" }</h3>
+            <p class="caption" translate="yes">
                 { "They come from a hub, once, and are kept on this device: the next time they load without a network. \
                    Choosing one says what it takes; nothing large is downloaded before you say so." }
             </p>
             <ul class="known">
                 { for KNOWN.iter().map(|known| row(known, props)) }
             </ul>
+            <details class="stanford">
+                <summary translate="yes">{ "Stanford’s ten: small and medium, each from five seeds" }</summary>
+                <ul class="known">
+                    { for STANFORD.iter().map(|known| row(known, props)) }
+                </ul>
+            </details>
         </section>
     }
 }

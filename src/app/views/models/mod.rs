@@ -9,6 +9,7 @@ pub mod offer;
 use yew::prelude::*;
 
 use crate::app::client::Client;
+use crate::app::picked::Picked;
 use crate::app::requests::models::refresh;
 use crate::app::sources::{HubOptions, from_hub, page_hub};
 use crate::app::state::{Dispatch, Models, Shared};
@@ -49,6 +50,8 @@ pub struct Props {
     pub is_open: bool,
     /// Takes what can be loaded without asking first.
     pub take: Callback<Result<Source, Error>>,
+    /// Takes what lies in a folder, which is looked at first.
+    pub take_folder: Callback<Vec<Picked>>,
     pub dispatch: Dispatch,
 }
 
@@ -71,7 +74,8 @@ pub fn Menu(props: &Props) -> Html {
                 take={props.take.clone()} dispatch={props.dispatch.clone()} />
             <Elsewhere client={props.client.clone()} hub={(*hub).clone()} {onhub} models={props.models.clone()}
                 dispatch={props.dispatch.clone()} />
-            <Here model={props.model.clone()} take={props.take.clone()} />
+            <Here model={props.model.clone()} client={props.client.clone()} models={props.models.clone()} take={props.take.clone()}
+                take_folder={props.take_folder.clone()} dispatch={props.dispatch.clone()} />
             <KeptModels client={props.client.clone()} hub={(*hub).clone()} model={props.model.clone()} models={props.models.clone()}
                 dispatch={props.dispatch.clone()} />
         </div>

@@ -10,7 +10,7 @@ use crate::app::state::{Action, Dispatch, Found, LookedAt, Models, ModelsAction}
 use crate::app::widgets::device;
 use crate::app::widgets::failure::Notice;
 use crate::model::WeightDtype;
-use crate::protocol::{Description, HUB, Place, Source};
+use crate::protocol::{Beginning, Description, HUB, Place, Source};
 use crate::store::address::host_of;
 use crate::store::catalog::{Verdict, verdict};
 
@@ -50,9 +50,14 @@ pub fn Offer(props: &Props) -> Html {
         <div class="offer" role="group" aria-label={format!("Load {}", source.name)}>
             { match found {
                 Found::Asking => html! {
-                    <p class="asking" role="status">{ format!("Asking {} what it is …", host(source)) }</p>
+                    <p class="asking" role="status">{ asking(source) }</p>
                 },
-                Found::Failed(failure) => html! { <Notice id="offer-failure" failure={failure.clone()} /> },
+                Found::Failed(failure) => html! {
+                    <>
+                    { names(source) }
+                    <Notice id="offer-failure" failure={failure.clone()} />
+                    </>
+                },
                 Found::Known(description) => known(description, props, &node),
             } }
             <div class="offer-buttons">
@@ -81,6 +86,7 @@ fn known(description: &Description, props: &Props, node: &NodeRef) -> Html {
         }
     };
     let download = match (description.kept, description.bytes_here) {
+        (false, here) if here == description.bytes => format!("They are read from {host}, and nothing is kept."),
         (true, _) => "All of it is kept on this device: nothing is downloaded.".to_owned(),
         (false, 0) => format!("{to_come} come from {host} and stay on this device. {left}"),
         (false, here) => format!("{} of it are here; {to_come} more come from {host}. {left}", bytes(here as f64)),
@@ -97,9 +103,65 @@ fn known(description: &Description, props: &Props, node: &NodeRef) -> Html {
             }
         </p>
         { dtypes(description, props) }
+        if !props.looked_at.source.place.is_kept() {
+            { files(description) }
+        }
+        { for description.beginning.as_ref().map(begins) }
         <p>{ download }</p>
         { for why_not(judged(description)).map(|why| html! { <p class="verdict">{ why }</p> }) }
         </>
+    }
+}
+
+/// The files that are read of a folder.
+fn files(description: &Description) -> Html {
+    let is_weights = |name: &str| name.ends_with(".safetensors") || name.ends_with(".bin");
+    let note = |name: &str| match is_weights(name) {
+        true => format!(", weights in {}", description.file_dtype),
+        false => String::new(),
+    };
+    html! {
+        <ul class="found">
+            { for description.files.iter().map(|file| html! {
+                <li><code>{ &file.name }</code>{ format!(", {}{}", bytes(file.bytes as f64), note(&file.name)) }</li>
+            }) }
+        </ul>
+    }
+}
+
+/// The files that lie where nothing can be loaded from.
+fn names(source: &Source) -> Html {
+    const MOST: usize = 24;
+    let Place::Files { files } = &source.place else { return html! {} };
+    let more = files.len().saturating_sub(MOST);
+    html! {
+        <ul class="found">
+            { for files.iter().take(MOST).map(|file| html! { <li><code>{ &file.name }</code></li> }) }
+            if more > 0 {
+                <li>{ format!("and {more} more") }</li>
+            }
+        </ul>
+    }
+}
+
+/// What begins a text, and which file says so.
+fn begins(beginning: &Beginning) -> Html {
+    let Beginning { id, token, said_by } = beginning;
+    html! {
+        <p>
+            { "A text begins with " }
+            { for token.as_ref().map(|token| html! { <><code>{ token }</code>{ " " }</> }) }
+            { format!("(#{id})") }
+            { for said_by.as_ref().map(|file| html! { <>{ ", as " }<code>{ file }</code>{ " says" }</> }) }
+            { "." }
+        </p>
+    }
+}
+
+fn asking(source: &Source) -> String {
+    match source.place.is_kept() {
+        true => format!("Asking {} what it is …", host(source)),
+        false => "Looking into the files …".to_owned(),
     }
 }
 
@@ -140,6 +202,7 @@ fn begin(description: &Description, props: &Props) -> Html {
     let to_come = description.bytes.saturating_sub(description.bytes_here);
     let says = match (description.kept, description.bytes_here) {
         (true, _) => "Load it".to_owned(),
+        (false, here) if here == description.bytes => "Load it".to_owned(),
         (false, 0) => format!("Download {} and load it", bytes(to_come as f64)),
         (false, _) => format!("Download the other {} and load it", bytes(to_come as f64)),
     };
@@ -191,6 +254,7 @@ fn host(source: &Source) -> String {
     match &source.place {
         Place::Hub(place) => host_of(place.host.as_deref().unwrap_or(HUB)).to_owned(),
         Place::Base { url } => host_of(url).to_owned(),
-        Place::Files { .. } => "this site".to_owned(),
+        Place::Files { .. } => "this device".to_owned(),
+        Place::Folder { .. } => "this site".to_owned(),
     }
 }
