@@ -96,7 +96,8 @@ mod tests {
     fn texts_of_every_kind_come_whole() {
         let path = std::env::temp_dir().join(format!("peartree-texts-{}.jsonl", std::process::id()));
         let long = "pear ".repeat(30_000);
-        std::fs::write(&path, format!("\u{feff}{{\"text\":\"{long}\"}}\r\n\r\n{{\"text\":null}}\n{{\"text\":\"\"}}\n")).unwrap();
+        std::fs::write(&path, format!("\u{feff}{{\"text\":\"{long}\"}}\r\n\r\n{{\"text\":null}}\n{{\"text\":\"\"}}\n"))
+            .unwrap();
         assert_eq!(read(std::slice::from_ref(&path)).unwrap(), [long, String::new()]);
         std::fs::remove_file(path).unwrap();
     }

@@ -121,7 +121,8 @@ impl Findings {
             studies
                 .push(take(&mut bytes, || format!("the pair of L{}N{} and #{}", pair.layer, pair.neuron, pair.token))?);
         }
-        let mut findings = Findings { plan, shards, documents, positions, replaced_bytes, groups, batches, layers, studies };
+        let mut findings =
+            Findings { plan, shards, documents, positions, replaced_bytes, groups, batches, layers, studies };
         if !findings.fits() || !bytes.is_empty() {
             return Err(Error::Checkpoint);
         }

@@ -52,7 +52,8 @@ impl Plan {
         let layers = options.layers.as_ref().map_or(Ok(BTreeSet::new()), |layers| wanted(layers, model.n_layer))?;
         let text_key = options.text_key.clone().filter(|key| key != "text");
         let CorpusOptions { top, pack, no_bos, share, seed, .. } = *options;
-        let mut plan = Plan { model, weights: String::new(), files, layers, pairs, top, pack, no_bos, share, seed, text_key };
+        let mut plan =
+            Plan { model, weights: String::new(), files, layers, pairs, top, pack, no_bos, share, seed, text_key };
         plan.check()?;
         plan.weights = subject.hash().await?;
         Ok(plan)
