@@ -418,7 +418,11 @@ mod tests {
     }
 
     /// Written by pyarrow 26.0.1: `tests/fixtures/README.md`.
-    const PARQUET: [(&str, &[u8]); 6] = [
+    const PARQUET: [(&str, &[u8]); 10] = [
+        ("brotli", include_bytes!("../../tests/fixtures/parquet/brotli.parquet")),
+        ("lz4-raw", include_bytes!("../../tests/fixtures/parquet/lz4-raw.parquet")),
+        ("large-string", include_bytes!("../../tests/fixtures/parquet/large-string.parquet")),
+        ("string-view", include_bytes!("../../tests/fixtures/parquet/string-view.parquet")),
         ("plain", include_bytes!("../../tests/fixtures/parquet/plain.parquet")),
         ("snappy", include_bytes!("../../tests/fixtures/parquet/snappy.parquet")),
         ("gzip-v2", include_bytes!("../../tests/fixtures/parquet/gzip-v2.parquet")),
@@ -452,6 +456,24 @@ mod tests {
         assert_eq!(read(include_bytes!("../../tests/fixtures/parquet/empty-page.parquet")).unwrap(), 3);
         let other = read(include_bytes!("../../tests/fixtures/parquet/other-column.parquet")).unwrap_err().to_string();
         assert!(other.contains("\"system\"") && other.contains("\"conversations\""), "{other}");
+    }
+
+    #[test]
+    fn a_column_inside_another_is_read_under_both_names_and_never_for_another() {
+        let files: [&[u8]; 2] = [
+            include_bytes!("../../tests/fixtures/parquet/nested-v1.parquet"),
+            include_bytes!("../../tests/fixtures/parquet/nested-v2.parquet"),
+        ];
+        for file in files {
+            let (inner, _) = under(Some("row.text"), "a.parquet", file).unwrap();
+            assert_eq!((inner.len(), &inner[0][..11], &inner[19][..11]), (20, "Document 0:", "Document 37"));
+            assert_eq!(under(Some("title"), "a.parquet", file).unwrap().0.len(), 40);
+            for key in [None, Some("chat"), Some("row"), Some("chat.list.element.text"), Some("row.n")] {
+                let why = under(key, "a.parquet", file).unwrap_err().to_string();
+                assert!(why.contains("Its columns: \"chat\", \"row\", \"title\", \"row.text\"."), "{why}");
+            }
+            assert_eq!(keys(Rc::new(Memory::new("a.parquet", file))).unwrap(), ["row.text", "title"]);
+        }
     }
 
     #[test]

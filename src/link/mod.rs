@@ -135,7 +135,7 @@ impl Default for Link {
 }
 
 /// The keys, in the order in which a link is written.
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 29] = [
     "m", "p", "c", "bos", "t", "u", "dir", "lens", "table", "view", "layer", "neuron", "sort", "on", "conv", "w",
     "set", "k", "find", "cn", "ct", "data", "bins", "pack", "percent", "seed", "key", "e", "off",
 ];
