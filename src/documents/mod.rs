@@ -98,33 +98,34 @@ impl Documents {
     /// # Errors
     /// [`Error::Read`] naming the file and what is wrong with it.
     pub fn next_piece(&mut self) -> Result<Next<Piece>> {
-        let Some((name, texts)) = &mut self.open else {
-            let Some(file) = self.files.pop_front() else { return Ok(Next::End) };
-            let texts = self.texts(file.clone()).map_err(|why| unreadable(file.name(), why))?;
-            self.open = Some((file.name().to_owned(), texts));
-            return Ok(Next::Nothing);
-        };
-        if let Some(rest) = &mut self.rest {
-            if let Some(piece) = rest.next(self.cut).map_err(|why| unreadable(name, why))? {
-                return Ok(Next::Text(piece));
+        loop {
+            let Some((name, texts)) = &mut self.open else {
+                let Some(file) = self.files.pop_front() else { return Ok(Next::End) };
+                let texts = self.texts(file.clone()).map_err(|why| unreadable(file.name(), why))?;
+                self.open = Some((file.name().to_owned(), texts));
+                continue;
+            };
+            if let Some(rest) = &mut self.rest {
+                if let Some(piece) = rest.next(self.cut).map_err(|why| unreadable(name, why))? {
+                    return Ok(Next::Text(piece));
+                }
+                self.rest = None;
             }
-            self.rest = None;
+            let next = match texts {
+                Texts::Plain(file) => match file.next_piece(self.cut) {
+                    Ok(Some(piece)) => return Ok(Next::Text(piece)),
+                    Ok(None) => Ok(Next::End),
+                    Err(why) => Err(why),
+                },
+                Texts::Json(values) => values.next_text(),
+                Texts::Parquet(column) => column.next_text(),
+            };
+            match next.map_err(|why| unreadable(name, why))? {
+                Next::Text(text) => self.rest = Some(Pieces::new(text)),
+                Next::Nothing => return Ok(Next::Nothing),
+                Next::End => self.open = None,
+            }
         }
-        let next = match texts {
-            Texts::Plain(file) => match file.next_piece(self.cut) {
-                Ok(Some(piece)) => return Ok(Next::Text(piece)),
-                Ok(None) => Ok(Next::End),
-                Err(why) => Err(why),
-            },
-            Texts::Json(values) => values.next_text(),
-            Texts::Parquet(column) => column.next_text(),
-        };
-        match next.map_err(|why| unreadable(name, why))? {
-            Next::Text(text) => self.rest = Some(Pieces::new(text)),
-            Next::Nothing => {}
-            Next::End => self.open = None,
-        }
-        Ok(Next::Nothing)
     }
 
     fn texts(&self, file: Rc<dyn Source>) -> std::result::Result<Texts, String> {
