@@ -49,7 +49,7 @@ enum Texts {
     /// A whole file of plain text, already in pieces.
     Plain(pieces::TextFile),
     Json(json::Texts),
-    Parquet(parquet::Texts),
+    Parquet(Box<parquet::Texts>),
 }
 
 /// What a reader has come to.
@@ -148,7 +148,7 @@ impl Documents {
             "jsonl" | "ndjson" => json(true),
             "json" => json(false),
             "parquet" if packing.is_none() => {
-                Ok(Texts::Parquet(parquet::Texts::open(file.clone(), &self.key, self.counts.clone())?))
+                Ok(Texts::Parquet(Box::new(parquet::Texts::open(file.clone(), &self.key, self.counts.clone())?)))
             }
             "parquet" => Err("a parquet file is packed inside already. Unpack it, then give it as .parquet.".into()),
             _ => Err("its name ends in none of .txt, .jsonl, .json and .parquet (or .gz or .zst after them).".into()),

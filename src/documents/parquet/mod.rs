@@ -1,6 +1,6 @@
 //! The texts of a parquet file, page by page.
 //!
-//! The well-kept crate `parquet` weighs twice what all of the reader does, gzipped, reads no Zstandard in wasm, and sets
+//! The well-kept crate `parquet` weighs twice what all of the reader does (694,551 bytes to 328,581, gzipped), reads no Zstandard in wasm, and sets
 //! aside what a page's header claims; what a column of texts needs of the format fits into a few hundred lines. Columns
 //! that repeat and encrypted files are refused.
 
