@@ -1,8 +1,8 @@
 //! The texts of a parquet file, page by page.
 //!
-//! The well-kept crate `parquet` weighs twice what all of the reader does (694,551 bytes to 328,581, gzipped), reads no Zstandard in wasm, and sets
-//! aside what a page's header claims; what a column of texts needs of the format fits into a few hundred lines. Columns
-//! that repeat and encrypted files are refused.
+//! The well-kept crate `parquet` (56, without Zstandard, before wasm-opt) is a wasm program of 694,551 bytes, gzipped, beside a
+//! whole reader's 328,581; what a column of texts needs of the format fits into some hundred lines, whose memory is bounded
+//! before anything is unpacked. Columns that repeat and encrypted files are refused.
 
 mod levels;
 mod page;
