@@ -88,7 +88,7 @@ fn curves_and_examples_are_the_oracles() {
     let findings = whole(&session, &corpus(), &options());
     let argmax = array("argmax", u32::from_le_bytes);
     for bins in [Bins::Notebook, Bins::Floor] {
-        let CorpusAnswer { documents, positions, studies } = session.corpus_answer(&findings, bins);
+        let CorpusAnswer { documents, positions, studies, .. } = session.corpus_answer(&findings, bins);
         assert_eq!((documents, positions as usize), (200, argmax.len()));
         for (study, oracle) in studies.iter().zip(oracle["studies"].as_array().unwrap()) {
             let number = |key: &str| oracle[key].as_u64().unwrap();

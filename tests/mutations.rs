@@ -521,3 +521,92 @@ fn mutated_indexes_end_in_an_error_or_work() {
         }
     }
 }
+
+/// All texts of a file, or what is wrong with it; none after so many steps, of which a small file needs a few.
+fn texts(name: &str, bytes: &[u8]) -> Result<u64> {
+    use peartree::documents::{Documents, Memory, Next, Source};
+
+    let file: std::rc::Rc<dyn Source> = std::rc::Rc::new(Memory::new(name, bytes));
+    let mut documents = Documents::new([file]);
+    let mut len = 0;
+    for _ in 0..200_000 {
+        match documents.next_piece()? {
+            Next::Text(piece) => len += piece.text.len() as u64,
+            Next::Nothing => {}
+            Next::End => break,
+        }
+    }
+    Ok(len)
+}
+
+/// Packed files of texts by their names.
+fn packed_texts() -> Vec<(String, Vec<u8>)> {
+    use std::io::Write;
+
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 16, "{} parquet files", files.len());
+    let lines: String = (0..200).map(|n| format!("{{\"text\":\"Line {n} of pears and {}.\"}}\n", n * n)).collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(lines.as_bytes()).unwrap();
+    files.push(("a.jsonl.gz".into(), gzip.finish().unwrap()));
+    let zstd = ruzstd::encoding::compress_to_vec(lines.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
+    files.push(("a.jsonl.zst".into(), zstd));
+    let list: Vec<String> = (0..50).map(|n| format!("pear {n} \u{e9} \"\\ \u{1f350}")).collect();
+    files.push(("a.json".into(), serde_json::to_vec(&list).unwrap()));
+    files.push(("a.jsonl".into(), lines.into_bytes()));
+    files
+}
+
+#[test]
+fn packed_texts_that_are_damaged_give_texts_or_a_reason_within_bounds() {
+    let files = packed_texts();
+    let n = times(4000);
+    for round in 0..n {
+        let (name, file) = &files[round % files.len()];
+        let damaged = Chance(0x9e37_79b9_7f4a_7c15 ^ (round as u64 + 1)).damage(file);
+        let start = std::time::Instant::now();
+        let (read, held) = measured(|| texts(name, &damaged).err());
+        let seconds = start.elapsed().as_secs();
+        assert!(seconds < 20, "{name}, round {round}: {seconds} s");
+        assert!(matches!(read, None | Some(Error::Read { .. })), "{name}, round {round}: {read:?}");
+        is_bounded(damaged.len(), held, &format!("{name}, round {round}"));
+    }
+}
+
+#[test]
+fn texts_that_unpack_to_very_much_stay_within_bounds() {
+    use std::io::Write;
+
+    let gzip = |bytes: &mut dyn Iterator<Item = Vec<u8>>| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        bytes.for_each(|bytes| packed.write_all(&bytes).unwrap());
+        packed.finish().unwrap()
+    };
+    let chunk = |byte: u8| vec![byte; 1 << 20];
+    let value = |mib: usize, start: &'static str, fill: &'static str| {
+        let fill = fill.repeat((1 << 20) / fill.len());
+        let body = std::iter::repeat_n(fill.into_bytes(), mib);
+        gzip(&mut std::iter::once(start.as_bytes().to_vec()).chain(body).chain([b"\"}]".to_vec()]))
+    };
+    let bombs = [
+        ("blank.jsonl.gz", gzip(&mut std::iter::repeat_n(chunk(b'\n'), 128))),
+        ("spaces.json.gz", gzip(&mut std::iter::repeat_n(chunk(b' '), 128))),
+        ("line.jsonl.gz", value(90, "{\"text\":\"", "a")),
+        ("escapes.jsonl.gz", value(13, "{\"text\":\"", "\\n")),
+        ("string.json.gz", value(90, "[\"", "a")),
+        ("nested.json.gz", value(90, "", "[")),
+        ("keys.jsonl.gz", value(12, "{\"text\":\"", "\",\"a\":\"")),
+        ("bad.txt.gz", gzip(&mut std::iter::repeat_n(chunk(0xff), 64))),
+        ("word.txt.gz", gzip(&mut std::iter::repeat_n(chunk(b'a'), 64))),
+    ];
+    for (name, file) in bombs {
+        let (_, held) = measured(|| texts(name, &file).err());
+        is_bounded(file.len(), held, name);
+    }
+}

@@ -355,14 +355,15 @@ export interface Peartree {
   openTable(bytes: Uint8Array): Promise<object>;
   /**
    * One pass over documents. `data`: `"demo"` or `"english"` (the site's own), the id of a data set on the hub
-   * (`"NeelNanda/pile-10k"`), an address on this site, `File`s, or an array of these: .txt (one document), .jsonl (with
-   * `text`), .json (a list of strings), .parquet (a column `text`), also .gz and .zst.
+   * (`"NeelNanda/pile-10k"`), an address on this site, `File`s, or an array of these: .txt (one document), .jsonl
+   * and .json (objects with `text`, or a list of strings), .parquet (a column `text`), also .gz and .zst. `textKey`: another
+   * key or column than `text`. Bytes that are no UTF-8 stand as U+FFFD and are counted in `replaced_bytes`.
    * `neurons`: `"31:892: an"`. `layers`: also every neuron of these, for `corpusNeuron`: a number, several, `"0-3,7"` or
    * `"all"`. Aborted, or after a reload, it goes on with `resume: true`.
    */
   corpus(options: CallOptions<CorpusProgress> & {
     data: string | File | (string | File)[]; neurons?: string[]; layers?: number | number[] | string; bins?: "floor" | "notebook";
-    top?: number; pack?: boolean; share?: number; seed?: number; noBos?: boolean; resume?: boolean;
+    top?: number; pack?: boolean; share?: number; seed?: number; noBos?: boolean; textKey?: string; resume?: boolean;
   }): Promise<Corpus>;
   /** One neuron of the last pass, if its layer was watched; or of the folder that `peartree corpus --out` wrote, at an address. */
   corpusNeuron(options: { layer: number; neuron: number; folder?: string }): Promise<CorpusNeuron>;

@@ -1,6 +1,7 @@
 //! `corpus` and `merge`: passes over files on the disk, kept in folders.
 
-use std::fs::{self, File};
+use std::cell::Cell;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,11 +10,12 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use super::{progress_bar, read_file, unreadable};
+use super::documents::{Disk, tell_replaced};
+use super::{progress_bar, read_file};
 use crate::analysis::corpus::plan::{Plan, Shards};
 use crate::analysis::corpus::{Findings, Pass, folder};
 use crate::documents::{Documents, Source};
-use crate::engine::{Unhurried, complete};
+use crate::engine::{Control, complete};
 use crate::error::{Error, Result};
 use crate::protocol::{Bins, CorpusAnswer, CorpusOptions, LayersArgument};
 use crate::session::Session;
@@ -23,9 +25,12 @@ const CHECKPOINT: &str = "checkpoint.bin";
 
 #[derive(Args)]
 pub struct CorpusArguments {
-    /// Documents: .txt (one), .json (a list of strings), .jsonl (with text), .parquet (a column text); also .gz, .zst
+    /// Documents: .txt (one), .jsonl and .json (objects with text, or a list of strings), .parquet (a column text); also .gz, .zst
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
+    /// Under which key, or in which column, the texts are [default: text]
+    #[arg(long, value_name = "KEY")]
+    text_key: Option<String>,
     /// Pairs of a neuron and a token: "31:892: an" or 31:892:#281
     #[arg(long, value_name = "L:J:T", num_args = 1..)]
     neurons: Vec<String>,
@@ -109,12 +114,14 @@ pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> R
         Kept::Nothing => None,
     };
     let documents = Documents::new(sources.into_iter().map(|source| Rc::new(source) as Rc<dyn Source>));
-    let mut pass = Pass::new(session.subject(), documents, (plan, shards), before)?;
+    let documents = documents.under(plan.text_key.clone());
     let bar = progress_bar("reading {bar:32} {bytes} of {total_bytes}, {msg}, {eta} left", bytes);
+    let watching = Watching { bar: bar.clone(), read: documents.read_bytes() };
+    let mut pass = Pass::new(session.subject(), documents, (plan, shards), before)?;
     let (start, began_with) = (Instant::now(), pass.findings().positions);
     let (mut saved, pause) = (Instant::now(), arguments.checkpoint);
-    while complete(pass.step(&Unhurried))? {
-        tell(&bar, pass.read_bytes(), pass.findings().positions - began_with, start);
+    while complete(pass.step(&watching))? {
+        tell(&bar, pass.findings().positions - began_with, start);
         if let Some(out) = arguments.out.as_ref().filter(|_| saved.elapsed() >= pause) {
             replace(&out.join(CHECKPOINT), &pass.findings().to_bytes()?)?;
             saved = Instant::now();
@@ -122,12 +129,26 @@ pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> R
     }
     bar.finish_and_clear();
     let findings = pass.finish();
+    tell_replaced(findings.replaced_bytes);
     if let Some(out) = &arguments.out {
         write_folder(out, &findings, options.bins, &session.token_texts())?;
         // there is none if the pass was short
         let _ = fs::remove_file(out.join(CHECKPOINT));
     }
     Ok(session.corpus_answer(&findings, options.bins))
+}
+
+/// Shows how much is read, also through long stretches without a text.
+struct Watching {
+    bar: ProgressBar,
+    read: Rc<Cell<u64>>,
+}
+
+impl Control for Watching {
+    async fn breathe(&self) -> Result<()> {
+        self.bar.set_position(self.read.get());
+        Ok(())
+    }
 }
 
 /// `merge`.
@@ -163,6 +184,7 @@ impl CorpusArguments {
             share: self.share,
             seed: self.seed,
             no_bos,
+            text_key: self.text_key.clone(),
         }
     }
 }
@@ -198,44 +220,6 @@ impl Kept {
     }
 }
 
-/// A file on the disk.
-struct Disk {
-    name: String,
-    file: File,
-    bytes: u64,
-}
-
-impl Disk {
-    fn open(path: &Path) -> Result<Self> {
-        // asked first: opening a pipe waits for whoever writes into it
-        if !fs::metadata(path).map_err(|e| unreadable(path, &e))?.is_file() {
-            let why = "it is no file, but a folder, a pipe or a device. Give files.".into();
-            return Err(Error::Read { what: path.display().to_string(), why });
-        }
-        let file = File::open(path).map_err(|e| unreadable(path, &e))?;
-        let bytes = file.metadata().map_err(|e| unreadable(path, &e))?.len();
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Disk { name, file, bytes })
-    }
-}
-
-impl Source for Disk {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn len_bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        use std::io::{Read, Seek, SeekFrom};
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(offset))?;
-        file.read(into)
-    }
-}
-
 fn read_folder(path: &Path) -> Result<(Findings, Vec<String>)> {
     folder::read(|file| read_file(&path.join(file)))
 }
@@ -255,8 +239,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
     Error::Unsupported(format!("{} can't be written: {error}. Give another folder with --out.", path.display()))
 }
 
-fn tell(bar: &ProgressBar, bytes: u64, positions: u64, start: Instant) {
-    bar.set_position(bytes);
+fn tell(bar: &ProgressBar, positions: u64, start: Instant) {
     bar.set_message(format!("{:.0} tokens/s", positions as f64 / start.elapsed().as_secs_f64().max(1e-3)));
 }
 
@@ -269,15 +252,6 @@ mod tests {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         for bad in ["nan", "inf", "-inf", "-1", "1e300", "1000001", "", "x"] {
             assert!(seconds(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_files_are_read() {
-        for path in ["/dev/zero", "/dev/null", "/tmp"] {
-            let error = Disk::open(Path::new(path)).err().unwrap().to_string();
-            assert!(error.contains("it is no file"), "{error}");
         }
     }
 }

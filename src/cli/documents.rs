@@ -1,44 +1,104 @@
-//! Documents from files: `.txt` (one), `.json` (a list of strings), `.jsonl` (objects with `text`).
+//! Documents from files on the disk.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use serde::Deserialize;
-
-use super::read_file;
-use crate::error::{Error, Result};
-
-/// One line of a `.jsonl` file; what else it holds is left alone.
-#[derive(Deserialize)]
-struct Line {
-    text: String,
-}
+use super::{check_file, unreadable};
+use crate::documents::{Documents, Next, Source};
+use crate::error::Result;
 
 /// The texts in all of the files, in order.
 ///
 /// # Errors
-/// [`Error::Read`] naming the file and what is wrong with it.
+/// [`Error::Read`](crate::error::Error::Read) naming the file and what is wrong with it.
 pub fn read(files: &[PathBuf]) -> Result<Vec<String>> {
-    let mut documents = Vec::new();
-    for path in files {
-        let bad = |why: String| Error::Read { what: path.display().to_string(), why };
-        let text = String::from_utf8(read_file(path)?).map_err(|_| bad("it is not UTF-8 text.".into()))?;
-        let not_documents = |e: serde_json::Error| {
-            bad(format!("{e}. A .json file is a list of strings, a .jsonl file has a \"text\" in each line."))
-        };
-        match extension(path) {
-            "json" => documents.extend(serde_json::from_str::<Vec<String>>(&text).map_err(not_documents)?),
-            "jsonl" => {
-                for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                    documents.push(serde_json::from_str::<Line>(line).map_err(not_documents)?.text);
-                }
-            }
-            "txt" => documents.push(text),
-            _ => return Err(bad("its name ends in neither .txt, .json nor .jsonl.".into())),
+    let sources = files.iter().map(|path| Ok(Rc::new(Disk::open(path)?) as Rc<dyn Source>));
+    let mut documents = Documents::new(sources.collect::<Result<Vec<_>>>()?);
+    let mut texts: Vec<String> = Vec::new();
+    loop {
+        match documents.next_piece()? {
+            Next::Text(piece) => match texts.last_mut() {
+                Some(text) if !piece.starts => text.push_str(&piece.text),
+                _ => texts.push(piece.text),
+            },
+            Next::Nothing => {}
+            Next::End => break,
         }
     }
-    Ok(documents)
+    tell_replaced(documents.replaced_bytes());
+    Ok(texts)
 }
 
-fn extension(path: &Path) -> &str {
-    path.extension().and_then(|extension| extension.to_str()).unwrap_or("")
+/// Says how much of what was read stands for something else.
+pub fn tell_replaced(bytes: u64) {
+    if bytes > 0 {
+        eprintln!("peartree: {bytes} bytes that are no UTF-8 were replaced by U+FFFD");
+    }
+}
+
+/// A file on the disk.
+pub struct Disk {
+    name: String,
+    file: File,
+    bytes: u64,
+}
+
+impl Disk {
+    pub fn open(path: &Path) -> Result<Self> {
+        check_file(path)?;
+        let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        let bytes = file.metadata().map_err(|e| unreadable(path, &e))?.len();
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Disk { name, file, bytes })
+    }
+}
+
+impl Source for Disk {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_files_are_read() {
+        let pipe = std::env::temp_dir().join(format!("peartree-pipe-{}.txt", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success());
+        assert!(made);
+        for path in [Path::new("/dev/zero"), Path::new("/dev/null"), Path::new("/tmp"), &pipe] {
+            let why = |error: crate::error::Error| error.to_string();
+            for said in [Disk::open(path).err().map(why), super::super::read_file(path).err().map(why)] {
+                assert!(said.as_ref().is_some_and(|said| said.contains("it is no file")), "{said:?}");
+            }
+            assert!(read(&[path.to_owned()]).is_err());
+        }
+        std::fs::remove_file(pipe).unwrap();
+    }
+
+    #[test]
+    fn texts_of_every_kind_come_whole() {
+        let path = std::env::temp_dir().join(format!("peartree-texts-{}.jsonl", std::process::id()));
+        let long = "pear ".repeat(30_000);
+        std::fs::write(&path, format!("\u{feff}{{\"text\":\"{long}\"}}\r\n\r\n{{\"text\":null}}\n{{\"text\":\"\"}}\n"))
+            .unwrap();
+        assert_eq!(read(std::slice::from_ref(&path)).unwrap(), [long, String::new()]);
+        std::fs::remove_file(path).unwrap();
+    }
 }

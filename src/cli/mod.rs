@@ -165,7 +165,17 @@ fn progress_bar(template: &str, total: u64) -> ProgressBar {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
+    check_file(path)?;
     std::fs::read(path).map_err(|e| unreadable(path, &e))
+}
+
+/// That it is a file: a device may never end, and opening a pipe waits for whoever writes into it.
+fn check_file(path: &Path) -> Result<()> {
+    if std::fs::metadata(path).map_err(|e| unreadable(path, &e))?.is_file() {
+        return Ok(());
+    }
+    let why = "it is no file, but a folder, a pipe or a device. Give files.".into();
+    Err(Error::Read { what: path.display().to_string(), why })
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {

@@ -1,107 +1,108 @@
-//! Lists of strings in JSON, and lines of JSON with a `text`.
+//! Texts in JSON, in the habits of those who write it: lines of objects, a list of strings or of objects, objects one
+//! after the other. What comes here is UTF-8 already; halves of surrogate pairs become U+FFFD.
 
-use std::io::{BufRead, Read};
+mod row;
+mod scan;
 
-use serde::Deserialize;
+use std::io::BufRead;
 
-use super::{LONGEST_BYTES, broken};
+use super::Next;
+pub use row::Key;
+use scan::{Mark, Scan};
 
 type Outcome<T> = Result<T, String>;
 
-/// One line of a `.jsonl` file; what else it holds is left alone.
-#[derive(Deserialize)]
-struct Line {
-    /// A row without a text is null; that it isn't there at all is a mistake.
-    #[serde(deserialize_with = "Option::deserialize")]
-    text: Option<String>,
+/// The texts of one file.
+pub struct Texts {
+    scan: Scan,
+    key: Key,
+    form: Option<Form>,
+    /// Whether each line is an object by itself, as the file's name says.
+    is_lines: bool,
 }
 
-/// The text of the next line that has one: empty lines and nulls are passed over.
-pub fn next_line(lines: &mut impl BufRead) -> Outcome<Option<String>> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = lines.take(LONGEST_BYTES as u64).read_until(b'\n', &mut line).map_err(|e| broken(&e))?;
-        if read == LONGEST_BYTES {
-            return Err(too_long("line"));
-        }
-        if read == 0 {
-            return Ok(None);
-        }
-        if !line.trim_ascii().is_empty() {
-            let line: Line = serde_json::from_slice(&line)
-                .map_err(|e| format!("{e}. A .jsonl file has an object with a \"text\" in each line."))?;
-            if line.text.is_some() {
-                return Ok(line.text);
-            }
-        }
-    }
+/// How the values follow each other; the file's first sign tells.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// One in each line.
+    Lines,
+    /// One after the other, wherever lines end.
+    Stream,
+    /// In one list; whether a value came already.
+    List { has_begun: bool },
+    /// Behind the list.
+    Ended,
 }
 
-/// A `.json` file: one list of strings, read string by string.
-pub struct List {
-    bytes: Box<dyn BufRead>,
-    has_begun: bool,
-}
-
-impl List {
-    pub fn new(bytes: Box<dyn BufRead>) -> Self {
-        List { bytes, has_begun: false }
+impl Texts {
+    /// Values longer than `most` bytes are refused.
+    pub fn new(bytes: Box<dyn BufRead>, key: Key, is_lines: bool, most: usize) -> Self {
+        Texts { scan: Scan::new(bytes, most), key, form: None, is_lines }
     }
 
-    pub fn next_string(&mut self) -> Outcome<Option<String>> {
-        let is_first = !self.has_begun;
-        if is_first {
-            self.has_begun = true;
-            if self.next_mark()? != Some(b'[') {
-                return Err(no_list());
+    /// The next text; null is passed over.
+    ///
+    /// # Errors
+    /// What is wrong, and in which line.
+    pub fn next_text(&mut self) -> Outcome<Next> {
+        Ok(match self.next_value()? {
+            Next::Text(()) => {
+                let text = row::text(self.scan.take_value(), &self.key);
+                text.map_err(|why| self.scan.in_line(&why))?.map_or(Next::Nothing, Next::Text)
             }
-        }
-        match (self.next_mark()?, is_first) {
-            (Some(b']'), _) => Ok(None),
-            (Some(b'"'), true) => self.string().map(Some),
-            (Some(b','), false) if self.next_mark()? == Some(b'"') => self.string().map(Some),
-            (None, _) => Err("it ends inside the list. Is the file whole?".into()),
-            _ => Err(no_list()),
-        }
+            Next::Nothing => Next::Nothing,
+            Next::End => Next::End,
+        })
     }
 
-    /// The next byte that is no white space.
-    fn next_mark(&mut self) -> Outcome<Option<u8>> {
-        let mut byte = [0];
-        while self.bytes.read(&mut byte).map_err(|e| broken(&e))? == 1 {
-            if !byte[0].is_ascii_whitespace() {
-                return Ok(Some(byte[0]));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The rest of a string whose opening quote is read.
-    fn string(&mut self) -> Outcome<String> {
-        let mut raw = vec![b'"'];
+    /// Under which keys there are texts, in the first object.
+    ///
+    /// # Errors
+    /// As [`Self::next_text`].
+    pub fn keys(&mut self) -> Outcome<Vec<String>> {
         loop {
-            let room = LONGEST_BYTES.saturating_sub(raw.len()) as u64;
-            (&mut self.bytes).take(room).read_until(b'"', &mut raw).map_err(|e| broken(&e))?;
-            if raw.len() >= LONGEST_BYTES {
-                return Err(too_long("string"));
-            }
-            if raw.len() < 2 || raw.last() != Some(&b'"') {
-                return Err("it ends inside a string. Is the file whole?".into());
-            }
-            // a quote after an odd number of backslashes belongs to the string
-            let backslashes = raw[..raw.len() - 1].iter().rev().take_while(|&&byte| byte == b'\\').count();
-            if backslashes.is_multiple_of(2) {
-                return serde_json::from_slice(&raw).map_err(|e| format!("one of its strings is none: {e}."));
+            match self.next_value()? {
+                Next::Text(()) => return Ok(row::keys(&self.scan.take_value())),
+                Next::Nothing => {}
+                Next::End => return Ok(Vec::new()),
             }
         }
     }
-}
 
-fn no_list() -> String {
-    "it is not a list of strings, [\"…\", \"…\"]. Objects with a \"text\" go into a .jsonl file, one a line.".into()
-}
-
-fn too_long(what: &str) -> String {
-    format!("one {what} of it is longer than {} MiB. Is it a file of documents?", LONGEST_BYTES >> 20)
+    /// Reads the next value whole.
+    fn next_value(&mut self) -> Outcome<Next<()>> {
+        let mark = match self.scan.mark()? {
+            Mark::Blank => return Ok(Next::Nothing),
+            Mark::Byte(byte) => Some(byte),
+            Mark::End => None,
+        };
+        let form = *self.form.get_or_insert(match mark {
+            Some(b'[') => Form::List { has_begun: false },
+            _ if self.is_lines => Form::Lines,
+            _ => Form::Stream,
+        });
+        match (form, mark) {
+            (Form::Lines | Form::Stream | Form::Ended, None) => return Ok(Next::End),
+            (Form::Lines, _) => self.scan.rest_of_line()?,
+            (Form::Stream, _) => self.scan.value()?,
+            (Form::List { has_begun: false }, Some(b'[')) => {
+                self.scan.skip();
+                self.form = Some(Form::List { has_begun: true });
+                // the next sign is a value's first, or the end
+                return Ok(Next::Nothing);
+            }
+            (Form::List { .. }, Some(b']')) => {
+                self.scan.skip();
+                self.form = Some(Form::Ended);
+                return Ok(Next::Nothing);
+            }
+            (Form::List { .. }, Some(_)) => {
+                self.scan.value()?;
+                self.scan.comma()?;
+            }
+            (Form::List { .. }, None) => return Err(self.scan.in_line("it ends inside the list. Is the file whole?")),
+            (Form::Ended, Some(_)) => return Err(self.scan.in_line("something follows its list. Is it one list?")),
+        }
+        Ok(Next::Text(()))
+    }
 }

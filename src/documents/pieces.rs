@@ -1,16 +1,16 @@
 //! Long texts in pieces that a tokenizer reads as it would the whole.
-//!
-//! A piece ends where white space follows something else: no token of GPT-2's reaches across such a place, for its
-//! words take in the space before them, never the one after.
 
 use std::io::BufRead;
 
 use super::broken;
+use crate::model::tokenizer::cuts::Cut;
 
-/// A piece is cut at the first good place from here on …
-const PIECE_BYTES: usize = 1 << 14;
-/// … and here at the latest.
+/// Longer documents are cut …
 const LONGEST_PIECE_BYTES: usize = 1 << 16;
+/// … at the first good place from here on.
+const PIECE_BYTES: usize = 1 << 14;
+/// A tokenizer takes some sixty times as much memory: longer stretches without a good place are refused.
+const LONGEST_STRETCH_BYTES: usize = 1 << 20;
 
 /// A document, or the next part of a long one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,25 @@ pub struct Piece {
     pub text: String,
     /// Whether a document begins here.
     pub starts: bool,
+}
+
+/// Where the first piece of a text ends; none if all of the text is one.
+fn piece_end(text: &str, cut: Cut) -> Result<Option<usize>, String> {
+    if text.len() <= LONGEST_PIECE_BYTES {
+        return Ok(None);
+    }
+    let end = cut.find(text, PIECE_BYTES);
+    if end.unwrap_or(text.len()) > LONGEST_STRETCH_BYTES {
+        let why = match cut {
+            Cut::Nowhere => "this model's tokenizer takes texts whole only",
+            _ => "this model's tokenizer takes it as one word",
+        };
+        return Err(format!(
+            "one of its documents has more than {} MiB in one stretch, and {why}. Split that document.",
+            LONGEST_STRETCH_BYTES >> 20
+        ));
+    }
+    Ok(end)
 }
 
 /// The pieces of one text.
@@ -32,73 +51,60 @@ impl Pieces {
         Pieces { text, at: 0, is_done: false }
     }
 
-    pub fn next(&mut self) -> Option<Piece> {
+    pub fn next(&mut self, cut: Cut) -> Result<Option<Piece>, String> {
         if self.is_done {
-            return None;
+            return Ok(None);
         }
         let (start, rest) = (self.at, &self.text[self.at..]);
-        let cut = if rest.len() > LONGEST_PIECE_BYTES { piece_end(rest) } else { None };
-        self.at += cut.unwrap_or(rest.len());
-        self.is_done = cut.is_none();
-        Some(Piece { text: self.text[start..self.at].to_owned(), starts: start == 0 })
+        let end = piece_end(rest, cut)?;
+        self.at += end.unwrap_or(rest.len());
+        self.is_done = end.is_none();
+        let text = match (start, end) {
+            (0, None) => std::mem::take(&mut self.text),
+            _ => self.text[start..self.at].to_owned(),
+        };
+        Ok(Some(Piece { text, starts: start == 0 }))
     }
-}
-
-/// Where the first piece of a text ends that is longer than the longest piece.
-fn piece_end(text: &str) -> Option<usize> {
-    let any = |&at: &usize| text.is_char_boundary(at);
-    cut(&text[..floor(text, LONGEST_PIECE_BYTES)], PIECE_BYTES)
-        .or_else(|| (PIECE_BYTES..=LONGEST_PIECE_BYTES).rev().find(any))
-}
-
-/// The last bound of a character that is not after `at`.
-fn floor(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
-}
-
-/// The first place from `from` bytes on where a text can be cut; none if it has no such place.
-pub fn cut(text: &str, from: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let good = |&at: &usize| bytes[at].is_ascii_whitespace() && bytes[at - 1].is_ascii_graphic();
-    (from.max(1)..bytes.len()).find(good)
 }
 
 /// A file of plain text: one document.
 pub struct TextFile {
     reader: Box<dyn BufRead>,
-    buffer: Vec<u8>,
+    buffer: String,
     is_at_end: bool,
     n_pieces: usize,
 }
 
 impl TextFile {
+    /// `reader` gives whole characters at each time.
     pub fn new(reader: Box<dyn BufRead>) -> Self {
-        TextFile { reader, buffer: Vec::new(), is_at_end: false, n_pieces: 0 }
+        TextFile { reader, buffer: String::new(), is_at_end: false, n_pieces: 0 }
     }
 
-    pub fn next_piece(&mut self) -> Result<Option<Piece>, String> {
-        while !self.is_at_end && self.buffer.len() <= 2 * LONGEST_PIECE_BYTES {
+    pub fn next_piece(&mut self, cut: Cut) -> Result<Option<Piece>, String> {
+        let end = loop {
+            // a place that the end of what is read hides shows when there is more
+            if self.buffer.len() > 2 * LONGEST_PIECE_BYTES
+                && let Some(end) = piece_end(&self.buffer, cut)?
+            {
+                break Some(end);
+            }
+            if self.is_at_end {
+                break piece_end(&self.buffer, cut)?;
+            }
             let bytes = self.reader.fill_buf().map_err(|e| broken(&e))?;
-            let n = bytes.len();
-            self.buffer.extend_from_slice(bytes);
+            self.is_at_end = bytes.is_empty();
+            let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text.")?;
+            self.buffer.push_str(text);
+            let n = text.len();
             self.reader.consume(n);
-            self.is_at_end = n == 0;
-        }
+        };
         if self.buffer.is_empty() && self.n_pieces > 0 {
             return Ok(None);
         }
-        let text = match std::str::from_utf8(&self.buffer) {
-            Ok(text) => text,
-            // a character that the buffer holds only half of
-            Err(e) if e.error_len().is_none() && !self.is_at_end => {
-                std::str::from_utf8(&self.buffer[..e.valid_up_to()]).unwrap_or_default()
-            }
-            Err(_) => return Err("it is not UTF-8 text.".into()),
-        };
-        let end = if text.len() > LONGEST_PIECE_BYTES { piece_end(text).unwrap_or(text.len()) } else { text.len() };
-        let piece = Piece { text: text[..end].to_owned(), starts: self.n_pieces == 0 };
-        self.buffer.drain(..end);
+        let rest = end.map_or_else(String::new, |end| self.buffer.split_off(end));
+        let text = std::mem::replace(&mut self.buffer, rest);
         self.n_pieces += 1;
-        Ok(Some(piece))
+        Ok(Some(Piece { text, starts: self.n_pieces == 1 }))
     }
 }

@@ -8,7 +8,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::GzDecoder;
 
 use super::text::{MARK, is_text};
-pub use zstd::Zstd;
+pub use crate::model::tokenizer::shield::caught as guarded;
+pub use zstd::{ROOM_BYTES as WINDOW_BYTES, ROOM_SHARE as WINDOW_SHARE, Zstd};
 
 /// A file's first bytes, by which it is told what it is.
 const HEAD_BYTES: usize = 512;

@@ -20,11 +20,22 @@ pub struct Part {
     /// Per cent of the documents that are read, and the draw of these.
     pub percent: f64,
     pub seed: u64,
+    /// Under which key or in which column the texts are; none for `text`.
+    pub key: Option<String>,
 }
 
 impl Default for Part {
     fn default() -> Self {
-        Part { neuron: None, token: None, data: None, bins: Bins::Floor, pack: false, percent: 100.0, seed: 0 }
+        Part {
+            neuron: None,
+            token: None,
+            data: None,
+            bins: Bins::Floor,
+            pack: false,
+            percent: 100.0,
+            seed: 0,
+            key: None,
+        }
     }
 }
 
@@ -53,6 +64,9 @@ impl Part {
         if self.seed != 0 {
             say("seed", &self.seed.to_string());
         }
+        if let Some(key) = self.key.as_ref().filter(|key| key.chars().count() <= MAX_TOKEN) {
+            say("key", key);
+        }
     }
 
     pub(super) fn take(&mut self, key: &str, value: String) -> Result<(), Refusal> {
@@ -69,6 +83,7 @@ impl Part {
                 self.percent = percent.ok_or_else(wild)?;
             }
             "seed" => self.seed = value.parse().map_err(|_| wild())?,
+            "key" => self.key = Some(at_most(value, MAX_TOKEN, what(key))?),
             "ct" => self.token = Some(at_most(value, MAX_TOKEN, what(key))?),
             _ => self.data = Some(at_most(value, MAX_DATA, what(key))?),
         }

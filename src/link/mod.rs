@@ -135,9 +135,9 @@ impl Default for Link {
 }
 
 /// The keys, in the order in which a link is written.
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 29] = [
     "m", "p", "c", "bos", "t", "u", "dir", "lens", "table", "view", "layer", "neuron", "sort", "on", "conv", "w",
-    "set", "k", "find", "cn", "ct", "data", "bins", "pack", "percent", "seed", "e", "off",
+    "set", "k", "find", "cn", "ct", "data", "bins", "pack", "percent", "seed", "key", "e", "off",
 ];
 
 impl Link {
@@ -281,7 +281,7 @@ impl Link {
             "sort" => self.order = Order::read(&value).ok_or_else(wild)?,
             "on" => self.edit_corrupted = one_of(&value, [("clean", false), ("corrupted", true)]).ok_or_else(wild)?,
             "conv" | "w" | "set" | "k" | "find" => self.congruence.take(key, value)?,
-            "cn" | "ct" | "data" | "bins" | "pack" | "percent" | "seed" => self.corpus.take(key, value)?,
+            "cn" | "ct" | "data" | "bins" | "pack" | "percent" | "seed" | "key" => self.corpus.take(key, value)?,
             _ if self.edits.len() >= MAX_EDITS => return Err(Refusal::TooManyEdits),
             _ => {
                 let text = at_most(value, MAX_EDIT, what)?;
@@ -363,6 +363,7 @@ fn what(key: &str) -> &'static str {
         "pack" => "choice to pack documents",
         "percent" => "share of the documents",
         "seed" => "seed of the sample",
+        "key" => "key of the texts",
         "find" => "search",
         _ => "edit",
     }

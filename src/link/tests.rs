@@ -46,6 +46,7 @@ fn says_everything_there_is() {
             pack: true,
             percent: 12.5,
             seed: 7,
+            key: Some("content".into()),
         },
     };
     let written = link.write().unwrap();

@@ -1,9 +1,10 @@
 //! Text to token ids and back, by the model's own `tokenizer.json`.
 
+pub mod cuts; // where a long text may be cut
 mod file; // what it says, checked
 mod precompiled; // SentencePiece's map of characters
 mod rules; // what is done to texts, bounded
-mod shield; // the crate's panics
+pub(crate) mod shield; // other crates' panics
 
 use serde::{Deserialize, Serialize};
 use tokenizers::{Encoding, ModelWrapper, PostProcessor, TokenizerBuilder, TokenizerImpl};
@@ -12,6 +13,7 @@ use super::Config;
 use super::small::unmarked;
 use super::words::Words;
 use crate::error::{Error, Result};
+use cuts::Cut;
 use file::TokenizerFile;
 use rules::{Cutting, Decoding, OUTGROWN, Rewriting};
 use shield::shielded;
@@ -30,6 +32,7 @@ pub struct Tokenizer {
     inner: Crate,
     /// None where a text's words are not its tokens' bounds.
     words: Option<Words>,
+    cut: Cut,
     /// A token that others are shown behind, where a text's first token loses its space, and its text.
     before: Option<(u32, String)>,
 }
@@ -57,7 +60,8 @@ impl Tokenizer {
         let added = inner.get_added_tokens_decoder();
         let suit = Words::suit(inner.get_normalizer().is_some(), cuts, added.values());
         let words = suit.then(Words::default);
-        let mut tokenizer = Tokenizer { inner, words, before: None };
+        let cut = Cut::of(suit, inner.get_normalizer().map(Rewriting::rules), cuts, added.values());
+        let mut tokenizer = Tokenizer { inner, words, cut, before: None };
         tokenizer.before = tokenizer.find_before();
         Ok(tokenizer)
     }
@@ -77,6 +81,11 @@ impl Tokenizer {
             Some(words) => words.ids(text, |word| self.encode(word)),
             None => self.encode(text),
         }
+    }
+
+    /// Where a long text may be cut, so that its parts' tokens are the whole's.
+    pub fn cut(&self) -> Cut {
+        self.cut
     }
 
     /// The ids' text; bytes that are no UTF-8 become U+FFFD.
@@ -202,6 +211,11 @@ impl Vocabulary {
 
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         self.tokenizer.as_ref()
+    }
+
+    /// Where a long document may be cut; see [`Cut`].
+    pub fn cut(&self) -> Cut {
+        self.tokenizer.as_ref().map_or(Cut::Nowhere, Tokenizer::cut)
     }
 
     pub fn has_tokenizer(&self) -> bool {

@@ -19,6 +19,9 @@ pub struct CorpusOptions {
     pub share: f64,
     pub seed: u64,
     pub no_bos: bool,
+    /// Under which key of objects, or in which column, the texts are; none for `text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_key: Option<String>,
 }
 
 impl Default for CorpusOptions {
@@ -32,6 +35,7 @@ impl Default for CorpusOptions {
             share: 1.0,
             seed: 0,
             no_bos: false,
+            text_key: None,
         }
     }
 }
@@ -69,6 +73,8 @@ pub enum ReaderTask {
     Neuron { options: CorpusNeuronOptions, folder: Option<String> },
     /// What a published folder holds.
     Folder { folder: String },
+    /// Under which keys, or in which columns, the first file has texts.
+    Keys { files: Vec<DataFile> },
     /// Forgets what is kept of a pass that was stopped.
     Forget,
 }
@@ -113,7 +119,14 @@ pub struct CorpusAnswer {
     pub documents: u64,
     /// Tokens that the model read, `<|endoftext|>` included.
     pub positions: u64,
+    /// Bytes of the files that were no UTF-8, and stand as U+FFFD in the texts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replaced_bytes: u64,
     pub studies: Vec<StudyAnswer>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// One neuron's activation against one token's prediction.

@@ -28,7 +28,14 @@ impl Address {
     /// [`Error::NotThere`], [`Error::Read`].
     pub fn open(name: &str, url: &str) -> Result<Self> {
         let read = |why: String| Error::Read { what: name.to_owned(), why };
-        let piece = checked(name, get(url, Some((0, PIECE_BYTES))))?;
+        let piece = match get(url, Some((0, PIECE_BYTES))) {
+            // a server that has its files unpacked on the way counts in packed bytes, and a part of them is nothing: the
+            // browser fails then, or gives what is no range of anything
+            Ok(piece) if piece.is_encoded && piece.status == 206 => get(url, None),
+            Err(_) => get(url, None),
+            piece => piece,
+        };
+        let piece = checked(name, piece)?;
         let len_bytes = match (piece.status, piece.whole_bytes) {
             (206, Some(len_bytes)) => len_bytes,
             // a server that doesn't let pages see how long the whole is
@@ -95,6 +102,8 @@ struct Answer {
     bytes: Vec<u8>,
     /// Of the whole file, where only a piece came.
     whole_bytes: Option<u64>,
+    /// Whether the browser has unpacked it.
+    is_encoded: bool,
 }
 
 /// What a server's answer means for a person.
@@ -103,7 +112,9 @@ fn checked(name: &str, answer: io::Result<Answer>) -> Result<Answer> {
     match answer.map_err(|why| read(why.to_string()))? {
         Answer { status: 404 | 410, .. } => Err(Error::NotThere { what: name.to_owned() }),
         // an empty file has no first byte
-        Answer { status: 416, .. } => Ok(Answer { status: 200, bytes: Vec::new(), whole_bytes: None }),
+        Answer { status: 416, .. } => {
+            Ok(Answer { status: 200, bytes: Vec::new(), whole_bytes: None, is_encoded: false })
+        }
         answer @ Answer { status: 0 | 200 | 206, .. } => Ok(answer),
         Answer { status: status @ (401 | 403), .. } => {
             Err(read(format!("the server answered {status}: it is private, or has terms to be accepted first.")))
@@ -131,6 +142,7 @@ fn get(url: &str, piece: Option<(u64, u64)>) -> io::Result<Answer> {
     let total = if headers.contains("content-range") { request.get_response_header("Content-Range") } else { Ok(None) };
     Ok(Answer {
         status: request.status().map_err(failed)?,
+        is_encoded: headers.contains("content-encoding:"),
         bytes: buffer.map_or_else(Vec::new, |buffer| Uint8Array::new(&buffer).to_vec()),
         whole_bytes: total.ok().flatten().and_then(|range| range.rsplit_once('/')?.1.parse().ok()),
     })

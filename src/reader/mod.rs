@@ -21,6 +21,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use crate::analysis::corpus::Findings;
 use crate::error::{Error, Result};
 use crate::model::Config;
+use crate::model::tokenizer::cuts::Cut;
 use crate::protocol::{ReaderTask, RequestId};
 use crate::worker::line::{Message, from_reader, from_worker};
 use pass::PassTask;
@@ -43,13 +44,16 @@ struct Model {
     config: Config,
     /// Every token's text, by id.
     texts: Vec<String>,
+    /// Where its tokenizer's texts may be cut.
+    cut: Cut,
 }
 
 impl Model {
     /// None if the message doesn't hold one.
     fn read(message: &Message) -> Option<Model> {
         let texts = message.list(3).iter().map(|text| text.as_string().unwrap_or_default()).collect();
-        Some(Model { config: serde_json::from_str(&message.text(2)).ok()?, texts })
+        let cut = serde_json::from_str(&message.text(4)).ok()?;
+        Some(Model { config: serde_json::from_str(&message.text(2)).ok()?, texts, cut })
     }
 
     fn text(&self, id: u32) -> String {
@@ -130,6 +134,7 @@ impl Desk {
             ReaderTask::Folder { folder } => {
                 serde_json::to_string(&self.published.summary(&folder, call, &model).await?)
             }
+            ReaderTask::Keys { files } => serde_json::to_string(&pass::keys(files).await?),
             ReaderTask::Forget => {
                 keep::forget().await;
                 Ok("null".to_owned())

@@ -1,5 +1,6 @@
 //! A pass over documents: reports how far it is, and keeps what it has counted, to go on from.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use web_time::Instant;
@@ -9,7 +10,7 @@ use super::remote::{Call, Remote};
 use super::{Desk, Model, dataset, keep as kept};
 use crate::analysis::corpus::plan::{Plan, Shards};
 use crate::analysis::corpus::{Findings, Pass};
-use crate::documents::{Documents, Source};
+use crate::documents::{self, Documents, Source};
 use crate::engine::Control;
 use crate::error::{Error, Result};
 use crate::protocol::{Bins, CorpusAnswer, CorpusNeuronOptions, CorpusOptions, CorpusProgress, DataFile, NeuronAnswer};
@@ -41,7 +42,7 @@ impl Desk {
         let names: Vec<(String, u64)> =
             sources.iter().map(|source| (source.name().to_owned(), source.len_bytes())).collect();
         let bytes = names.iter().map(|(_, bytes)| bytes).sum::<u64>().max(1);
-        let subject = Remote::new(call.clone(), &model.config);
+        let subject = Remote::new(call.clone(), &model.config, model.cut);
         let plan = Plan::new(&subject, &options, names).await?;
         fits(&plan)?;
         let before = if resume { self.before(&plan).await } else { Ok(None) };
@@ -50,24 +51,30 @@ impl Desk {
             None
         });
         let answer = |findings: &Findings| findings.answer(options.bins, &|id| model.text(id));
-        let control = Pace { call: call.clone(), since: std::cell::Cell::new(Instant::now()) };
-        let mut pass = Pass::new(subject, Documents::new(sources), (plan, Shards::all()), before)?;
-        let mut clock = Clock::new(pass.findings().positions);
+        let documents = Documents::new(sources).under(plan.text_key.clone());
+        let so_far = before.as_ref().map_or((0, 0), |findings| (findings.documents, findings.positions));
+        let control = Pace {
+            call: call.clone(),
+            since: Cell::new(Instant::now()),
+            clock: RefCell::new(Clock::new(so_far.1)),
+            so_far: Cell::new(so_far),
+            read: documents.read_bytes(),
+            bytes,
+        };
+        let mut pass = Pass::new(subject, documents, (plan, Shards::all()), before)?;
         let stepped = loop {
             match pass.step(&control).await {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            if keep && clock.is_time_to_keep() {
+            if keep && control.clock.borrow_mut().is_time_to_keep() {
                 let is_kept = kept::put(pass.findings()).await;
-                clock.has_kept(is_kept);
+                control.clock.borrow_mut().has_kept(is_kept);
             }
-            let share = (pass.read_bytes() as f64 / bytes as f64).min(1.0);
-            if let Some(mut progress) = clock.progress(pass.findings(), share) {
-                progress.answer = clock.is_time_for_answer().then(|| answer(pass.findings()));
-                call.tell(serde_json::to_string(&progress).unwrap_or_default());
-            }
+            control.so_far.set((pass.findings().documents, pass.findings().positions));
+            let is_time = control.clock.borrow_mut().is_time_for_answer();
+            control.tell(is_time.then(|| answer(pass.findings())));
         };
         let findings = Rc::new(pass.finish());
         if keep {
@@ -167,15 +174,38 @@ async fn open(files: Vec<DataFile>) -> Result<Vec<Rc<dyn Source>>> {
     Ok(sources)
 }
 
-/// Lets the event loop run during long work, and stops when the call is cancelled.
+/// Under which keys the first of the files has texts.
+pub(super) async fn keys(files: Vec<DataFile>) -> Result<Vec<String>> {
+    open(files.into_iter().take(1).collect()).await?.into_iter().next().map_or(Ok(Vec::new()), documents::keys)
+}
+
+/// Lets the event loop run during long work, tells how far it is, and stops when the call is cancelled.
 struct Pace {
     call: Rc<Call>,
-    since: std::cell::Cell<Instant>,
+    since: Cell<Instant>,
+    clock: RefCell<Clock>,
+    /// Documents and positions that are counted.
+    so_far: Cell<(u64, u64)>,
+    /// Bytes read, of how many.
+    read: Rc<Cell<u64>>,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Tells it if it is time, or if there is an answer to tell.
+    fn tell(&self, answer: Option<CorpusAnswer>) {
+        let share = (self.read.get() as f64 / self.bytes as f64).min(1.0);
+        if let Some(progress) = self.clock.borrow_mut().progress(self.so_far.get(), share, answer) {
+            self.call.tell(serde_json::to_string(&progress).unwrap_or_default());
+        }
+    }
 }
 
 impl Control for Pace {
     async fn breathe(&self) -> Result<()> {
         if self.since.get().elapsed().as_millis() >= SLICE_MS {
+            // also through long stretches without a text
+            self.tell(None);
             go_round().await;
             self.since.set(Instant::now());
         }
@@ -202,21 +232,26 @@ impl Clock {
         Clock { start: now, before, told: now, answered: now, kept: now, keeping_ms: 0, is_kept: false }
     }
 
-    fn progress(&mut self, findings: &Findings, share: f64) -> Option<CorpusProgress> {
-        if self.told.elapsed().as_millis() < REPORT_MS {
+    fn progress(
+        &mut self,
+        (documents, positions): (u64, u64),
+        share: f64,
+        answer: Option<CorpusAnswer>,
+    ) -> Option<CorpusProgress> {
+        if answer.is_none() && self.told.elapsed().as_millis() < REPORT_MS {
             return None;
         }
         self.told = Instant::now();
         let seconds = self.start.elapsed().as_secs_f64();
         Some(CorpusProgress {
-            documents: findings.documents,
-            positions: findings.positions,
+            documents,
+            positions,
             share,
-            tokens_per_second: (findings.positions - self.before) as f64 / seconds.max(1e-3),
+            tokens_per_second: (positions - self.before) as f64 / seconds.max(1e-3),
             seconds_left: (share > 0.0).then(|| seconds / share * (1.0 - share)),
             is_kept: self.is_kept,
             lost: None,
-            answer: None,
+            answer,
         })
     }
 

@@ -15,6 +15,7 @@ use crate::analysis::corpus::subject::{Part, Subject, Watch};
 use crate::engine::Control;
 use crate::error::{Error, Result};
 use crate::model::Config;
+use crate::model::tokenizer::cuts::Cut;
 use crate::protocol::RequestId;
 use crate::worker::line::{Message, from_reader, from_worker};
 
@@ -100,6 +101,7 @@ impl Call {
 pub struct Remote<'a> {
     call: Rc<Call>,
     config: &'a Config,
+    cut: Cut,
     /// Batches that the worker hasn't got yet.
     foreseen: RefCell<VecDeque<Message>>,
     /// The tokens of those that it has.
@@ -109,10 +111,11 @@ pub struct Remote<'a> {
 }
 
 impl<'a> Remote<'a> {
-    pub fn new(call: Rc<Call>, config: &'a Config) -> Self {
+    pub fn new(call: Rc<Call>, config: &'a Config, cut: Cut) -> Self {
         Remote {
             call,
             config,
+            cut,
             foreseen: RefCell::default(),
             under_way: RefCell::default(),
             activations: RefCell::default(),
@@ -145,6 +148,10 @@ impl<'a> Remote<'a> {
 impl Subject for Remote<'_> {
     fn config(&self) -> &Config {
         self.config
+    }
+
+    fn cut(&self) -> Cut {
+        self.cut
     }
 
     async fn hash(&self) -> Result<String> {

@@ -5,6 +5,7 @@ use crate::analysis::corpus::Findings;
 use crate::analysis::corpus::subject::{Here, Part};
 use crate::engine::{CpuEngine, Engine};
 use crate::error::Result;
+use crate::model::tokenizer::cuts::Cut;
 use crate::protocol::{Bins, CorpusAnswer};
 
 impl Session {
@@ -16,6 +17,11 @@ impl Session {
     /// What a pass has found about its pairs.
     pub fn corpus_answer(&self, findings: &Findings, bins: Bins) -> CorpusAnswer {
         findings.answer(bins, &|id| self.vocabulary.text(id))
+    }
+
+    /// Where the tokenizer's texts may be cut.
+    pub fn cut(&self) -> Cut {
+        self.vocabulary.cut()
     }
 
     /// A part of a document as tokens.

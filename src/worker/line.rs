@@ -43,7 +43,7 @@ pub mod from_worker {
     pub const LOOKED: u32 = 5;
     /// `[kind, call, code, message]`: its other end.
     pub const NOT_LOOKED: u32 = 6;
-    /// `[kind, call, config, texts of the tokens]`: the model of the calls from this one on.
+    /// `[kind, call, config, texts of the tokens, where texts may be cut]`: the model of the calls from this one on.
     pub const MODEL: u32 = 7;
 }
 

@@ -140,8 +140,9 @@ impl Desk {
         }
         // numbers and words can always be written
         let config = serde_json::to_string(&session.info().config).unwrap_or_default();
+        let cut = serde_json::to_string(&session.cut()).unwrap_or_default();
         let texts: Array = session.token_texts().into_iter().map(JsValue::from).collect();
-        self.post(Message::new(from_worker::MODEL, id, &[config.into(), texts.into()]), None);
+        self.post(Message::new(from_worker::MODEL, id, &[config.into(), texts.into(), cut.into()]), None);
     }
 
     fn post(&self, message: Message, hand_over: Option<&Array>) {

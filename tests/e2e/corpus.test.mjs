@@ -7,8 +7,10 @@ import path from "node:path";
 import test, { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { startDatasets } from "./dataset_server.mjs";
-import { launch, serveSite } from "./harness.mjs";
+import { startEncoded } from "./encoded_server.mjs";
+import { builtSite, launch, serveSite } from "./harness.mjs";
 import { namesHub, visitLink, visitPage } from "./visit.mjs";
 
 const run = promisify(execFile);
@@ -356,6 +358,71 @@ test("a folder that the command line has written is read neuron by neuron", asyn
   await page.waitForFunction(() => document.querySelector("#corpus .corpus-summary")?.textContent.startsWith("L0 N3 "));
   visit.assertClean();
   await rm(folder, { recursive: true });
+});
+
+/** Hands files to the page. */
+const give = async (page, name, buffer) => {
+  await figure(page).scrollIntoViewIfNeeded();
+  await choose(page, "files");
+  await page.setInputFiles("#corpus-files", { name, mimeType: "application/octet-stream", buffer });
+};
+const pressRead = (page) => figure(page).getByRole("button", { name: /^Read/ }).click();
+
+test("texts under another key are read once it is chosen, and what is no UTF-8 is counted", async () => {
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  const rows = TEXTS.map((content, id) => JSON.stringify({ id, content, title: "Pears" })).join("\n");
+  await give(page, "rows.jsonl", Buffer.concat([Buffer.from(`${rows}\n{"content":"caf`), Buffer.from([0xe9, 0xe8]), Buffer.from('"}\n')]));
+  const key = figure(page).getByLabel("Texts are under");
+  await key.waitFor();
+  assert.deepEqual(await key.locator("option").allTextContents(), ["text", "content", "title"]);
+  await pressRead(page);
+  await page.waitForFunction(() => document.querySelector("#corpus-failure")?.textContent.includes("in line 1"));
+  assert.match(await page.locator("#corpus-failure").textContent(), /rows\.jsonl.*"content", "title"/);
+  await key.selectOption("content");
+  await read(page);
+  assert.match(await summary(page), /in 61 documents.*2 bytes that are no UTF-8 were replaced/);
+  await page.waitForFunction(() => /key=content/.test(location.hash));
+  const asked = await page.evaluate(async (text) => {
+    const options = { data: [new File([text], "rows.jsonl")], neurons: ["1:220: an"] };
+    return [(await peartree.corpus({ ...options, textKey: "content" })).documents, await peartree.corpus(options).catch(({ code }) => code)];
+  }, rows);
+  assert.deepEqual(asked, [60, "read_failed"]);
+  // a column of a file of parquet, too
+  await give(page, "nested.parquet", await readFile(new URL("nested-v2.parquet", PARQUET)));
+  await page.waitForFunction(() => [...document.querySelectorAll("#corpus-key option")].some(({ value }) => value === "row.text"));
+  await key.selectOption("row.text");
+  await read(page);
+  assert.match(await summary(page), /in 20 documents/);
+  visit.assertClean();
+});
+
+test("a long stretch without texts shows how far it is, and is stopped", async () => {
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  const member = gzipSync(Buffer.alloc(64 << 20, "\n"));
+  await give(page, "blank.jsonl.gz", Buffer.concat(Array(16).fill(member)));
+  await pressRead(page);
+  await page.waitForFunction(() => {
+    const value = document.querySelector("#corpus .corpus-progress progress")?.value;
+    return value > 0 && value < 1;
+  });
+  await figure(page).getByRole("button", { name: "Pause" }).click();
+  await figure(page).getByRole("button", { name: "Go on" }).waitFor({ timeout: 5000 });
+  await figure(page).getByRole("button", { name: "Discard" }).click();
+  visit.assertClean();
+});
+
+test("a server that unpacks .gz on the way gives the site's texts, with ranges and without", async () => {
+  for (const ranges of [false, true]) {
+    const server = await startEncoded(builtSite(), { ranges });
+    const visit = await visitPage(browser, server);
+    const found = await visit.page.evaluate(() => peartree.corpus({ data: ["demo", "english"], neurons: ["1:220: an"], share: 0.02 }));
+    assert.ok(found.documents > 20, `${found.documents} documents`);
+    assert.ok(server.encoded.length >= 2, `${server.encoded}`);
+    await visit.close();
+    await server.close();
+  }
 });
 
 test("a link brings the neuron, the token and the text", async () => {

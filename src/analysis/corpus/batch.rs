@@ -9,9 +9,10 @@ use std::ops::Range;
 use super::examples::Passage;
 use super::plan::Plan;
 use super::subject::{Part as Text, Subject};
-use crate::documents::{Documents, Piece, cut};
+use crate::documents::{Documents, Next, Piece};
 use crate::engine::Control;
 use crate::error::Result;
+use crate::model::tokenizer::cuts::Cut;
 
 /// A group ends with the document that makes it this many …
 const GROUP_DOCUMENTS: u64 = 16;
@@ -107,9 +108,9 @@ impl Groups {
         Groups { documents, n_ctx, waiting: None, next: 0, document: 0, placed: 0, position: 0 }
     }
 
-    /// Bytes of the files read so far.
-    pub fn read_bytes(&self) -> u64 {
-        self.documents.read_bytes()
+    /// Bytes so far that were no UTF-8 and were replaced.
+    pub fn replaced_bytes(&self) -> u64 {
+        self.documents.replaced_bytes()
     }
 
     /// The next group; without rows where `wanted` says no to its number. None after the last.
@@ -127,9 +128,14 @@ impl Groups {
         let is_wanted = wanted(self.next);
         let (mut bytes, mut begun, mut is_empty) = (0, 0, true);
         let mut texts = Texts::default();
-        while let Some(piece) =
-            self.waiting.take().map_or_else(|| self.documents.next_piece(), |piece| Ok(Some(piece)))?
-        {
+        loop {
+            control.breathe().await?;
+            let next = self.waiting.take().map_or_else(|| self.documents.next_piece(), |piece| Ok(Next::Text(piece)));
+            let piece = match next? {
+                Next::Text(piece) => piece,
+                Next::Nothing => continue,
+                Next::End => break,
+            };
             let is_full = begun >= GROUP_DOCUMENTS || bytes >= GROUP_BYTES;
             if is_full && (piece.starts || plan.pack) {
                 self.waiting = Some(piece);
@@ -147,13 +153,12 @@ impl Groups {
                 let is_cut = !plan.pack && self.placed == document && self.position >= self.n_ctx;
                 if !is_cut {
                     let head = if plan.pack { usize::MAX } else { HEAD_BYTES * self.n_ctx };
-                    texts.push(document, piece, !plan.no_bos, head);
+                    texts.push(document, piece, !plan.no_bos, (head, self.documents.cut()));
                 }
             }
             if texts.bytes >= GROUP_BYTES {
                 self.add(&mut group, plan, subject, std::mem::take(&mut texts)).await?;
             }
-            control.breathe().await?;
         }
         if is_empty {
             return Ok(None);
@@ -223,13 +228,13 @@ struct Texts {
 }
 
 impl Texts {
-    /// Adds a piece, of which so many bytes will do.
-    fn push(&mut self, document: u64, piece: Piece, has_bos: bool, head: usize) {
+    /// Adds a piece, of which so many bytes will do if it can be cut there.
+    fn push(&mut self, document: u64, piece: Piece, has_bos: bool, (head, cut): (usize, Cut)) {
         self.bytes += piece.text.len();
         self.documents.push(document);
         let mut text = piece.text;
-        let cut = cut(&text, head);
-        self.tails.push(cut.map(|at| Text { text: text.split_off(at), bos: false, starts: false }));
+        let end = cut.find(&text, head);
+        self.tails.push(end.map(|at| Text { text: text.split_off(at), bos: false, starts: false }));
         self.parts.push(Text { bos: piece.starts && has_bos, starts: piece.starts, text });
     }
 }

@@ -21,6 +21,8 @@ pub struct Findings {
     pub shards: Shards,
     pub documents: u64,
     pub positions: u64,
+    /// Bytes of the files read so far that were no UTF-8.
+    pub replaced_bytes: u64,
     /// Groups that are behind, wanted or not.
     pub groups: u64,
     /// Batches that are behind of the group after those.
@@ -30,17 +32,22 @@ pub struct Findings {
 }
 
 /// What the bytes of a checkpoint begin with: a name and the version of their form. Then come its parts, the counts, each
-/// layer's and each pair's, as their length (u64), their SHA-256 and themselves. (Version 1 had no hashes and is refused.)
-const MAGIC: &[u8; 8] = b"PTCORP\x00\x02";
+/// layer's and each pair's, as their length (u64), their SHA-256 and themselves. (Version 1 had no hashes, version 2 no
+/// keys; both are refused.)
+const MAGIC: &[u8; 8] = b"PTCORP\x00\x03";
 const HASH_BYTES: usize = 32;
 
 /// Everything but the tallies.
 #[derive(Serialize, Deserialize)]
 struct Head {
-    plan: Plan,
+    /// JSON: a key that wasn't chosen isn't written, as in a folder's index.
+    plan: String,
+    /// The plan's, whose last bit JSON may lose.
+    share: f64,
     shards: Shards,
     documents: u64,
     positions: u64,
+    replaced_bytes: u64,
     groups: u64,
     batches: usize,
 }
@@ -49,7 +56,7 @@ impl Findings {
     pub fn new(plan: Plan, shards: Shards) -> Self {
         let layers = plan.layers.iter().map(|&layer| (layer, LayerTally::new(plan.model.d_mlp))).collect();
         let studies = plan.pairs.iter().map(|&pair| Study::new(pair)).collect();
-        Findings { plan, shards, documents: 0, positions: 0, groups: 0, batches: 0, layers, studies }
+        Findings { plan, shards, documents: 0, positions: 0, replaced_bytes: 0, groups: 0, batches: 0, layers, studies }
     }
 
     /// Adds another pass's findings, of other shards.
@@ -63,6 +70,7 @@ impl Findings {
         self.shards.merge(&other.shards)?;
         self.documents += other.documents;
         self.positions += other.positions;
+        self.replaced_bytes = self.replaced_bytes.max(other.replaced_bytes);
         self.groups = self.groups.max(other.groups);
         let top = self.plan.top;
         for ((_, layer), (_, other)) in self.layers.iter_mut().zip(other.layers) {
@@ -86,9 +94,9 @@ impl Findings {
     /// # Errors
     /// [`Error::Unsupported`] should they not fit into memory.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let Findings { documents, positions, groups, batches, .. } = *self;
-        let (plan, shards) = (self.plan.clone(), self.shards.clone());
-        let head = Head { plan, shards, documents, positions, groups, batches };
+        let Findings { documents, positions, replaced_bytes, groups, batches, .. } = *self;
+        let (plan, share, shards) = (self.plan.to_json()?, self.plan.share, self.shards.clone());
+        let head = Head { plan, share, shards, documents, positions, replaced_bytes, groups, batches };
         let mut bytes = MAGIC.to_vec();
         put(&mut bytes, &head)?;
         self.layers.values().try_for_each(|layer| put(&mut bytes, layer))?;
@@ -101,7 +109,10 @@ impl Findings {
     /// naming the part that is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut bytes = bytes.strip_prefix(MAGIC).ok_or(Error::Checkpoint)?;
-        let Head { plan, shards, documents, positions, groups, batches } = take(&mut bytes, || "its counts".into())?;
+        let head: Head = take(&mut bytes, || "its counts".into())?;
+        let Head { share, shards, documents, positions, replaced_bytes, groups, batches, .. } = head;
+        let plan: Plan = serde_json::from_str(&head.plan).map_err(|_| Error::Checkpoint)?;
+        let plan = Plan { share, ..plan };
         let (mut layers, mut studies) = (BTreeMap::new(), Vec::new());
         for &layer in &plan.layers {
             layers.insert(layer, take(&mut bytes, || format!("layer {layer}"))?);
@@ -110,7 +121,8 @@ impl Findings {
             studies
                 .push(take(&mut bytes, || format!("the pair of L{}N{} and #{}", pair.layer, pair.neuron, pair.token))?);
         }
-        let mut findings = Findings { plan, shards, documents, positions, groups, batches, layers, studies };
+        let mut findings =
+            Findings { plan, shards, documents, positions, replaced_bytes, groups, batches, layers, studies };
         if !findings.fits() || !bytes.is_empty() {
             return Err(Error::Checkpoint);
         }
@@ -144,6 +156,7 @@ impl Findings {
         CorpusAnswer {
             documents: self.documents,
             positions: self.positions,
+            replaced_bytes: self.replaced_bytes,
             studies: self.studies.iter().map(study).collect(),
         }
     }

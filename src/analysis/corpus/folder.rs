@@ -169,12 +169,13 @@ pub fn read(read: impl Fn(&str) -> Result<Vec<u8>>) -> Result<(Findings, Vec<Str
         let records: Vec<Record> = records.collect::<Result<_>>()?;
         layers.insert(layer, tally(records, index.plan.top));
     }
-    let CorpusAnswer { documents, positions, .. } = index.answer;
+    let CorpusAnswer { documents, positions, replaced_bytes, .. } = index.answer;
     let mut findings = Findings {
         plan: index.plan,
         shards: index.shards,
         documents,
         positions,
+        replaced_bytes,
         groups: index.groups,
         batches: 0,
         layers,

@@ -50,7 +50,7 @@ impl<S: Subject> Pass<S> {
         before: Option<Findings>,
     ) -> Result<Self> {
         plan.check()?;
-        let groups = Groups::new(documents, subject.config().n_ctx);
+        let groups = Groups::new(documents.cut_at(subject.cut()), subject.config().n_ctx);
         let findings = match before {
             None => Findings::new(plan.clone(), shards),
             Some(before) if before.plan == plan && before.shards == shards => before,
@@ -62,11 +62,6 @@ impl<S: Subject> Pass<S> {
 
     pub fn findings(&self) -> &Findings {
         &self.findings
-    }
-
-    /// Bytes of the files read so far.
-    pub fn read_bytes(&self) -> u64 {
-        self.groups.read_bytes()
     }
 
     /// Runs the next group of documents; false when there is none. If it is stopped, the findings are those of whole
@@ -86,6 +81,8 @@ impl<S: Subject> Pass<S> {
                 group
             }
         };
+        // of the files, not of what is run of them: each shard reads all
+        findings.replaced_bytes = findings.replaced_bytes.max(groups.replaced_bytes());
         let Some(group) = group else { return Ok(false) };
         control.breathe().await?;
         if group.number < *before {

@@ -29,6 +29,9 @@ pub struct Plan {
     /// Share of the documents that is read.
     pub share: f64,
     pub seed: u64,
+    /// Under which key the texts are, if not under `text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_key: Option<String>,
 }
 
 /// Contexts of one neuron: beyond, the memory for every neuron's would be too much.
@@ -47,11 +50,19 @@ impl Plan {
         }
         let model = subject.config().clone();
         let layers = options.layers.as_ref().map_or(Ok(BTreeSet::new()), |layers| wanted(layers, model.n_layer))?;
+        let text_key = options.text_key.clone().filter(|key| key != "text");
         let CorpusOptions { top, pack, no_bos, share, seed, .. } = *options;
-        let mut plan = Plan { model, weights: String::new(), files, layers, pairs, top, pack, no_bos, share, seed };
+        let mut plan =
+            Plan { model, weights: String::new(), files, layers, pairs, top, pack, no_bos, share, seed, text_key };
         plan.check()?;
         plan.weights = subject.hash().await?;
         Ok(plan)
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] should that be impossible.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::Unsupported(format!("The plan can't be written down: {e}.")))
     }
 
     /// # Errors

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::analysis::tables::model_hash;
 use crate::engine::{Control, Engine, Products, Unhurried};
 use crate::error::Result;
+use crate::model::tokenizer::cuts::Cut;
 use crate::model::{Config, Vocabulary};
 
 /// A part of a document, to become tokens.
@@ -29,6 +30,9 @@ pub struct Watch {
 #[allow(async_fn_in_trait)] // futures stay on the thread that made them
 pub trait Subject {
     fn config(&self) -> &Config;
+
+    /// Where long documents may be cut.
+    fn cut(&self) -> Cut;
 
     /// Hash of the weights.
     async fn hash(&self) -> Result<String>;
@@ -62,6 +66,10 @@ pub struct Here<'a, E> {
 impl<E: Engine + Products> Subject for Here<'_, E> {
     fn config(&self) -> &Config {
         self.engine.config()
+    }
+
+    fn cut(&self) -> Cut {
+        self.vocabulary.cut()
     }
 
     async fn hash(&self) -> Result<String> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::guarded;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -12,9 +13,10 @@ const SKIPPED: [u8; 3] = [0x2a, 0x4d, 0x18];
 const SINGLE: u8 = 1 << 5;
 /// A block's most bytes.
 const BLOCK_BYTES: u64 = 1 << 17;
-/// What the window may take of memory for any file, and for each of the file's bytes.
-const ROOM_BYTES: u64 = 48 << 20;
-const ROOM_SHARE: u64 = 3;
+/// What the window may take of memory for any file, and for each of the file's bytes. (What is unpacked may take the rest
+/// of 64 MB and of three times the file: `documents::longest_value`.)
+pub const ROOM_BYTES: u64 = 28 << 20;
+pub const ROOM_SHARE: u64 = 2;
 /// Whatever the file's size: a browser's program can't set aside more at once.
 const MOST_BYTES: u64 = if cfg!(target_arch = "wasm32") { 3 << 29 } else { 8 << 30 };
 
@@ -41,7 +43,11 @@ struct Frame {
 impl<R: Read> Zstd<R> {
     /// Of a file that is so long.
     pub fn new(packed: R, file_bytes: u64) -> Self {
-        let room = file_bytes.saturating_mul(ROOM_SHARE).saturating_add(ROOM_BYTES).min(MOST_BYTES);
+        Zstd::within(packed, file_bytes.saturating_mul(ROOM_SHARE).saturating_add(ROOM_BYTES).min(MOST_BYTES))
+    }
+
+    /// With so much memory for what is unpacked.
+    pub fn within(packed: R, room: u64) -> Self {
         Zstd { packed: BufReader::new(packed), frame: None, room }
     }
 
@@ -54,7 +60,8 @@ impl<R: Read> Zstd<R> {
             // a decoder that is used again would set its whole window aside at once
             let mut decoder = Box::new(FrameDecoder::new());
             decoder.set_max_window_size(u64::MAX);
-            match decoder.reset((&head[..]).chain(&mut self.packed)) {
+            let begun = guarded(|| decoder.reset((&head[..]).chain(&mut self.packed))).ok_or_else(broken)?;
+            match begun {
                 Ok(()) => {
                     let window = if head[4] & SINGLE != 0 { decoder.content_size() } else { window(head[5]) };
                     return Ok(Some(Frame { decoder, window, unpacked: 0 }));
@@ -72,6 +79,11 @@ impl<R: Read> Zstd<R> {
     }
 }
 
+/// The crate has panicked.
+fn broken() -> io::Error {
+    io::Error::other("it breaks the program that unpacks it")
+}
+
 /// The window that a header's byte declares: a power of two, and so many eighths of it.
 fn window(byte: u8) -> u64 {
     let base = 1u64 << (10 + (byte >> 3));
@@ -85,12 +97,13 @@ impl Frame {
         let kept = so_far.min(self.window + BLOCK_BYTES);
         if ring_bytes(kept) > room {
             return Err(io::Error::other(format!(
-                "to unpack it takes {} MB of memory, more than three times its size. Unpack it with zstd -d --long=31, \
+                "to unpack it takes {} MB of memory, more than there is for a file of its size. Unpack it with zstd -d --long=31, \
                  and give what comes out",
                 ring_bytes(self.window.min(self.decoder.content_size().max(kept))) >> 20
             )));
         }
-        self.decoder.decode_blocks(packed, BlockDecodingStrategy::UptoBlocks(1)).map_err(io::Error::other)?;
+        let decode = || self.decoder.decode_blocks(packed, BlockDecodingStrategy::UptoBlocks(1));
+        guarded(decode).ok_or_else(broken)?.map_err(io::Error::other)?;
         Ok(())
     }
 

@@ -67,6 +67,11 @@ impl Rewriting {
         Ok((!rules.is_empty()).then_some(Rewriting { rules, outgrown: AtomicBool::new(false) }))
     }
 
+    /// The rules, in order.
+    pub fn rules(&self) -> Vec<&NormalizerWrapper> {
+        self.rules.iter().map(|rule| &rule.rule).collect()
+    }
+
     /// Whether a text has outgrown its bound since this was asked last.
     pub fn has_outgrown(&self) -> bool {
         self.outgrown.swap(false, Ordering::Relaxed)

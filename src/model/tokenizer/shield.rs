@@ -13,7 +13,8 @@ pub fn shielded<T>(run: impl FnOnce() -> T) -> Result<T> {
 }
 
 #[cfg(panic = "unwind")]
-fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+/// What `run` comes to; none where it panicked.
+pub fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
     use std::cell::Cell;
     use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
     use std::sync::Once;
@@ -38,7 +39,7 @@ fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
 }
 
 #[cfg(not(panic = "unwind"))]
-fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+pub fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
     Some(run())
 }
 

@@ -17,6 +17,8 @@ pub struct Props {
     pub neuron: (usize, usize),
     pub token: AttrValue,
     pub source: Source,
+    /// Under which keys, or in which columns, the files have texts.
+    pub keys: Vec<String>,
     /// The person's files.
     pub own: Vec<DataFile>,
     pub on_own: Callback<Vec<DataFile>>,
@@ -90,6 +92,9 @@ pub fn Controls(props: &Props) -> Html {
             }
             { kinds(props) }
             { place(props, change(|corpus, text| corpus.data = Some(text))) }
+            if !is_folder {
+                { key(props, change(|corpus, text| corpus.key = Some(text).filter(|key| key != "text"))) }
+            }
             if !is_folder {
                 <details class="corpus-how">
                     <summary>{ "How it is read" }</summary>
@@ -204,8 +209,24 @@ fn kinds(props: &Props) -> Html {
     let (corpus, model, dispatch) = (props.corpus.clone(), props.model.clone(), props.dispatch.clone());
     list("Text", "corpus-source", html! { { for CORPORA.into_iter().chain(OTHERS).map(option) } }, move |kind| {
         let source = Source::first(&kind, model.as_deref());
-        dispatch.dispatch(Action::Corpus(Corpus { data: Some(source.write()), ..corpus.clone() }));
+        dispatch.dispatch(Action::Corpus(Corpus { data: Some(source.write()), key: None, ..corpus.clone() }));
     })
+}
+
+/// Under which key the texts are, where there is a choice.
+fn key(props: &Props, set: impl Fn(String) + 'static) -> Html {
+    let chosen = props.corpus.key.as_deref().unwrap_or("text");
+    let mut keys = vec!["text"];
+    for key in props.keys.iter().map(|key| &key[..]).chain([chosen]) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    if keys.len() == 1 {
+        return html! {};
+    }
+    let option = |key: &str| html! { <option value={key.to_owned()} selected={key == chosen}>{ key }</option> };
+    list("Texts are under", "corpus-key", html! { { for keys.into_iter().map(option) } }, set)
 }
 
 /// Which files, data set or folder it is.

@@ -99,8 +99,8 @@ pub fn Found(props: &Props) -> Html {
     };
     let study = studies.iter().find(is_it);
     let counted = match &*summary {
-        Some(summary) => Some((summary.documents, summary.positions)),
-        None => answer.map(|answer| (answer.documents, answer.positions)),
+        Some(summary) => Some((summary.documents, summary.positions, 0)),
+        None => answer.map(|answer| (answer.documents, answer.positions, answer.replaced_bytes)),
     };
     let found = match &*said {
         Said::Neuron(found) if (found.layer, found.neuron) == props.neuron => Some(found.clone()),
@@ -118,11 +118,12 @@ pub fn Found(props: &Props) -> Html {
         <>
         <Notice id="corpus-neuron-failure" {failure} />
         <Shown {is_current}>
-        if let (Some((documents, positions)), true) = (counted, found.is_some() || study.is_some()) {
+        if let (Some((documents, positions, replaced)), true) = (counted, found.is_some() || study.is_some()) {
             <p class="corpus-summary" role="status">
                 { format!("L{layer} N{neuron} in {} documents, {} tokens", whole(documents), whole(positions)) }
                 if let Some(summary) = &*summary { { format!(" of {}", summary.files.join(", ")) } }
                 { ". " }
+                if replaced > 0 { { format!("{} bytes that are no UTF-8 were replaced. ", whole(replaced)) } }
                 { facts(study, found.as_deref()) }
             </p>
         }

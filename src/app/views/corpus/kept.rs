@@ -26,7 +26,7 @@ pub struct KeptPass {
 impl KeptPass {
     /// The boxes as they were.
     pub fn corpus(&self) -> Corpus {
-        let CorpusOptions { pack, share, seed, bins, .. } = self.options;
+        let CorpusOptions { pack, share, seed, bins, ref text_key, .. } = self.options;
         Corpus {
             neuron: Some(self.neuron),
             token: Some(self.token.clone()),
@@ -35,6 +35,7 @@ impl KeptPass {
             pack,
             percent: share * 100.0,
             seed,
+            key: text_key.clone(),
         }
     }
 

@@ -27,7 +27,7 @@ use agreement::Agreement;
 use controls::{Controls, dropped};
 use found::Found;
 use kept::KeptPass;
-use pass::{Pass, Stage, use_pass};
+use pass::{Pass, Stage, use_keys, use_pass};
 use source::{Source, published};
 
 #[derive(Properties, PartialEq)]
@@ -55,7 +55,14 @@ pub struct Reading {
 impl Reading {
     fn new(corpus: &Corpus, source: &Source, own: &[DataFile]) -> Self {
         let Corpus { bins, pack, percent, seed, .. } = *corpus;
-        let options = CorpusOptions { bins, pack, share: percent / 100.0, seed, ..CorpusOptions::default() };
+        let options = CorpusOptions {
+            bins,
+            pack,
+            share: percent / 100.0,
+            seed,
+            text_key: corpus.key.clone(),
+            ..CorpusOptions::default()
+        };
         Reading { files: source.files(own), options }
     }
 
@@ -91,6 +98,9 @@ pub fn CorpusFigure(props: &Props) -> Html {
     let token = corpus.token.clone().map_or(its_token, AttrValue::from);
     let source = Source::of(corpus, model);
     let reading = Reading::new(corpus, &source, &own);
+    // of files that lie here, or of those that have been read in vain: nothing is asked of a hub for this
+    let is_asked = source == Source::Files || pass.failure.is_some();
+    let keys = use_keys(&props.client, if is_asked { reading.files.clone() } else { Vec::new() });
     let folder = folder(&source);
     // an address out of a link: nothing is asked of a stranger before a click that names it
     let is_the_sites =
@@ -130,7 +140,11 @@ pub fn CorpusFigure(props: &Props) -> Html {
         let (own, dispatch, corpus) = (own.clone(), props.dispatch.clone(), corpus.clone());
         Callback::from(move |files: Vec<DataFile>| {
             own.set(files);
-            dispatch.dispatch(Action::Corpus(Corpus { data: Some(Source::Files.write()), ..corpus.clone() }));
+            dispatch.dispatch(Action::Corpus(Corpus {
+                data: Some(Source::Files.write()),
+                key: None,
+                ..corpus.clone()
+            }));
         })
     };
     let ondrop = {
@@ -150,7 +164,7 @@ pub fn CorpusFigure(props: &Props) -> Html {
     html! {
         <Section view={View::Corpus} title="On real text" {caption} is_busy={pass.stage == Stage::Working} dispatch={props.dispatch.clone()}>
             <div {ondrop}>
-                <Controls corpus={corpus.clone()} model={props.model.clone()} {neuron} {token} source={source.clone()} own={(*own).clone()} on_own={own_set}
+                <Controls corpus={corpus.clone()} model={props.model.clone()} {neuron} {token} source={source.clone()} {keys} own={(*own).clone()} on_own={own_set}
                     layers={(*layers).clone()} on_layers={let layers = layers.clone(); Callback::from(move |text| layers.set(text))}
                     is_working={pass.stage == Stage::Working} hub={hub_of(&reading.files).map(|hub| AttrValue::from(hub.to_owned()))}
                     on_place={on_place.clone()} {on_read} dispatch={props.dispatch.clone()} />

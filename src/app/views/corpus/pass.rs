@@ -100,6 +100,27 @@ pub fn use_pass(client: &Client) -> Pass {
     Pass { client: client.clone(), heard: use_reducer(Heard::default) }
 }
 
+/// Under which keys the first of these files has texts, once the reader has said it.
+#[hook]
+pub fn use_keys(client: &Client, files: Vec<DataFile>) -> Vec<String> {
+    let said = use_state(|| (Vec::<DataFile>::new(), Vec::<String>::new()));
+    {
+        let (client, said) = (client.clone(), said.clone());
+        use_effect_with(files.clone(), move |files| {
+            if !files.is_empty() {
+                let files = files.clone();
+                corpora::ask(&client, &ReaderTask::Keys { files: files.clone() }, move |told| {
+                    // where none can be told, the pass tells why
+                    if let Told::Done(keys) = told {
+                        said.set((files.clone(), keys));
+                    }
+                });
+            }
+        });
+    }
+    if said.0 == files { said.1.clone() } else { Vec::new() }
+}
+
 impl Pass {
     /// Begins a pass; one that runs is stopped.
     pub fn start(&self, files: Vec<DataFile>, options: CorpusOptions, resume: bool, keep: bool) {
