@@ -71,13 +71,19 @@ impl Part {
     }
 
     /// Leaves out what a model of this shape doesn't have.
-    pub(super) fn fit(&mut self, config: &Config) -> Option<Refusal> {
-        let (layer, neuron) = self.neuron?;
-        if layer < config.n_layer && neuron < config.d_mlp {
-            return None;
+    pub(super) fn fit(&mut self, config: &Config) -> Vec<Refusal> {
+        let mut refused = Vec::new();
+        if self.convention.check(&config.variant).is_err() {
+            refused.push(Refusal::NotInModel { what: format!("the convention {}", self.convention.name()) });
+            self.convention = Convention::default();
         }
-        self.neuron = None;
-        Some(Refusal::NotInModel { what: format!("neuron {layer}:{neuron}") })
+        if let Some((layer, neuron)) = self.neuron
+            && (layer >= config.n_layer || neuron >= config.d_mlp)
+        {
+            refused.push(Refusal::NotInModel { what: format!("neuron {layer}:{neuron}") });
+            self.neuron = None;
+        }
+        refused
     }
 }
 
