@@ -172,7 +172,7 @@ impl Desk {
     fn hear(self: &Rc<Self>, heard: Heard) {
         match heard {
             Heard::Ready => self.ask_all(),
-            Heard::Event(FromWorker { id, event }) => self.pass_on(id, event),
+            Heard::Event(heard) => self.pass_on(heard.id, heard.event),
             Heard::Death { of, why } => self.die(of, &why),
         }
     }

@@ -74,6 +74,8 @@ struct Reading {
     at: u64,
     /// The first tensor that has not begun.
     next: usize,
+    /// Where tensors begin that may be others again: what comes before is whole by then.
+    stops: Vec<u64>,
     /// Those that have: one, but for files in which several share their numbers.
     open: Vec<Open>,
 }
@@ -191,7 +193,9 @@ impl ModelLoader {
             Some((name.to_owned(), self.dtype.of_parameter(&shape)))
         };
         let parameters = header.tensors.iter().filter_map(held).collect();
-        Reading { header, parameters, at: 0, next: 0, open: Vec::new() }
+        let stops = header.tensors.iter().filter(|info| !twin(canonical(&info.name)).is_empty());
+        let stops = stops.map(|info| info.start).collect();
+        Reading { header, parameters, at: 0, next: 0, stops, open: Vec::new() }
     }
 
     /// The shape that a tensor must have to be read; none for one that is passed over. A head is read whatever is said of
@@ -311,7 +315,17 @@ impl Reading {
     /// Takes bytes for as many tensors as they are enough for; those that are whole go into `tensors`. What is no
     /// parameter is skipped: mask buffers like `h.N.attn.bias`, optimizers' numbers.
     fn read(&mut self, bytes: &mut &[u8], tensors: &mut HashMap<String, Tensor>) -> Result<()> {
-        let left = self.header.data_bytes - self.at;
+        loop {
+            self.read_to_stop(bytes, tensors)?;
+            if bytes.is_empty() || self.at == self.header.data_bytes {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_to_stop(&mut self, bytes: &mut &[u8], tensors: &mut HashMap<String, Tensor>) -> Result<()> {
+        let stop = self.stops.iter().copied().filter(|&stop| stop > self.at).min().unwrap_or(u64::MAX);
+        let left = stop.min(self.header.data_bytes) - self.at;
         let (used, rest) = bytes.split_at(usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())));
         let (from, to) = (self.at, self.at + used.len() as u64);
         while let Some(info) = self.header.tensors.get(self.next)

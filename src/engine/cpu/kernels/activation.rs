@@ -111,7 +111,7 @@ fn tail(x: F32x4) -> F32x4 {
         0.170_872_77,
         -0.822_152_2,
         1.488_515_9,
-        -1.135_203_9,
+        -1.135_204,
         0.278_868_1,
         -0.186_288_06,
         0.096_784_18,
@@ -203,7 +203,7 @@ mod tests {
             activate(activation, &mut values);
             values[0]
         };
-        assert!((at(Activation::Gelu, -2.0) - at(Activation::GeluNew, -2.0)).abs() > 1e-4);
+        assert!((at(Activation::Gelu, -2.3) - at(Activation::GeluNew, -2.3)).abs() > 1e-4);
         for activation in Activation::ALL {
             assert!([-1e30, -300.0, 300.0, 1e30].iter().all(|&x| at(activation, x).is_finite()), "{activation:?}");
         }
