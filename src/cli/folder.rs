@@ -41,12 +41,8 @@ pub fn load(folder: &Path, dtype: WeightDtype) -> Result<Model> {
     let mut loader = ModelLoader::from_files(&found.small, dtype)?;
     let parts = found.parts.iter().map(|name| found.open(name)).collect::<Result<Vec<_>>>()?;
     if found.layout.is_index {
-        let mut names = HashSet::new();
-        for part in &parts {
-            let contents = part.contents(found.layout.form)?;
-            names.extend(contents.tensors.iter().map(|tensor| canonical(&tensor.name).to_owned()));
-        }
-        loader.check_names(&names).map_err(|error| error.in_file(found.layout.file))?;
+        let checked = loader.check_names(&found.tensor_names()?);
+        checked.map_err(|error| error.in_file(found.layout.file))?;
     }
     let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", parts.iter().map(|part| part.bytes).sum());
     for part in parts {
@@ -90,6 +86,19 @@ impl Found {
             false => vec![layout.file.to_owned()],
         };
         Ok(Found { folder: folder.to_owned(), small: files, layout, parts })
+    }
+
+    /// The canonical names of all tensors, whatever file they are in.
+    ///
+    /// # Errors
+    /// As [`Found::open`] and [`Part::contents`].
+    pub fn tensor_names(&self) -> Result<HashSet<String>> {
+        let mut names = HashSet::new();
+        for name in &self.parts {
+            let contents = self.open(name)?.contents(self.layout.form)?;
+            names.extend(contents.tensors.iter().map(|tensor| canonical(&tensor.name).to_owned()));
+        }
+        Ok(names)
     }
 
     /// Opens a file of weights.

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::model::layout::Form;
 use crate::model::safetensors::{Dtype, Header};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles, unmarked};
-use crate::model::weights::canonical;
-use crate::model::{Config, ModelLoader, WeightDtype};
+use crate::model::weights::{HEAD, canonical};
+use crate::model::{Config, ModelLoader, WeightDtype, variant};
 use crate::store::address::hex;
 
 /// `inspect`'s answer, as INTERFACES has it.
@@ -25,6 +25,8 @@ pub struct Inspection {
     /// SHA-256 of the weights, file after file.
     hash: Option<String>,
     tokenizer: Option<TokenizerFacts>,
+    /// What one should know of how the weights are read.
+    notes: Vec<String>,
     /// Nothing, for a model that runs.
     refused: Vec<String>,
 }
@@ -46,15 +48,6 @@ struct TokenizerFacts {
     ids: usize,
 }
 
-/// The keys of config.json that change what a GPT-2 computes.
-const VARIANTS: [&str; 5] = [
-    "activation_function",
-    "scale_attn_weights",
-    "scale_attn_by_inverse_layer_idx",
-    "reorder_and_upcast_attn",
-    "tie_word_embeddings",
-];
-
 /// Looks at the model in a folder. What is wrong with it is part of the answer, but for a folder that isn't there.
 ///
 /// # Errors
@@ -63,7 +56,7 @@ pub fn inspect(folder: &Path) -> Result<Inspection> {
     let mut seen = Inspection::default();
     let config_json = std::fs::read(folder.join("config.json")).unwrap_or_default();
     if let Ok(Value::Object(said)) = serde_json::from_slice(unmarked(&config_json)) {
-        seen.variant = said.into_iter().filter(|(key, _)| VARIANTS.contains(&key.as_str())).collect();
+        seen.variant = said.into_iter().filter(|(key, _)| variant::KEYS.contains(&key.as_str())).collect();
     }
     for name in ["config.json"].into_iter().chain(BESIDE_CONFIG) {
         if let Ok(about) = std::fs::metadata(folder.join(name)) {
@@ -98,6 +91,15 @@ impl Inspection {
         // a damaged tokenizer says nothing of the weights
         let alone = SmallFiles { config: found.small.config.clone(), ..SmallFiles::default() };
         let mut loader = ModelLoader::from_files(&alone, WeightDtype::F32).ok();
+        let names = found.tensor_names();
+        if let (Some(loader), Ok(names)) = (&loader, &names) {
+            match loader.check_names(names) {
+                Ok(note) => self.notes.extend(note),
+                Err(error) => self.refuse(&error.in_file(found.layout.file)),
+            }
+        }
+        let has_head = names.is_ok_and(|names| names.contains(HEAD));
+        let mut heads = ModelLoader::for_heads(&alone).ok().filter(|_| has_head);
         let mut hash = Sha256::new();
         for name in &found.parts {
             let part = match found.open(name) {
@@ -118,14 +120,27 @@ impl Inspection {
                     if let Some(Err(error)) = checked {
                         self.refuse(&error);
                     }
+                    let contents = (found.layout.form == Form::Pickle).then_some(contents);
+                    heads = heads.and_then(|mut heads| {
+                        heads.begin(name, part.bytes, contents, true).ok()?;
+                        Some(heads)
+                    });
                 }
                 Err(error) => self.refuse(&error),
             }
             part.read(|bytes| {
                 hash.update(bytes);
+                // what is wrong with the numbers is for who loads them
+                if heads.as_mut().is_some_and(|heads| heads.push(bytes).is_err()) {
+                    heads = None;
+                }
                 Ok(())
             })?;
             self.files.push(facts);
+        }
+        if let Some(Ok((config, note))) = heads.map(ModelLoader::finish_heads) {
+            self.config = Some(config);
+            self.notes.extend(note.map(str::to_owned));
         }
         self.hash = Some(hex(&hash.finalize()));
         Ok(())
@@ -141,9 +156,10 @@ impl Inspection {
     /// For a person.
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
-        if let Some(Config { n_layer, n_head, d_model, d_mlp, n_ctx, vocab_size, .. }) = &self.config {
+        if let Some(Config { n_layer, n_head, d_model, d_mlp, n_ctx, vocab_size, variant, .. }) = &self.config {
+            let words: String = variant.words().iter().map(|word| format!(", {word}")).collect();
             lines.push(format!(
-                "GPT-2 of {n_layer} layers, {n_head} heads, width {d_model}, MLP {d_mlp}, context {n_ctx}, vocabulary {vocab_size}"
+                "GPT-2 of {n_layer} layers, {n_head} heads, width {d_model}, MLP {d_mlp}, context {n_ctx}, vocabulary {vocab_size}{words}"
             ));
         }
         lines.extend(self.variant.iter().map(|(key, value)| format!("{key:32} {value}")));
@@ -160,6 +176,7 @@ impl Inspection {
                 format!("tokenizer of the kind {kind}, {ids} tokens; a text begins with {bos}")
             }
         });
+        lines.extend(self.notes.iter().cloned());
         lines.extend(self.refused.iter().map(|reason| format!("refused: {reason}")));
         lines.join("\n")
     }

@@ -108,6 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn a_convention_that_the_model_does_not_have_gives_way() {
+        let mut config: Config = serde_json::from_value(serde_json::json!({
+            "n_layer": 2, "n_head": 2, "d_model": 8, "d_mlp": 32, "n_ctx": 16, "vocab_size": 50, "ln_eps": 1e-5,
+            "bos_token_id": null,
+        }))
+        .unwrap();
+        let mut link = Link::read("v1&conv=raw-unembedding").0;
+        let refused = link.fit(&config);
+        assert_eq!((link.congruence.convention, refused.len()), (Convention::Notebook, 1));
+        config.variant.tie_word_embeddings = false;
+        let mut link = Link::read("v1&conv=raw-unembedding").0;
+        assert!(link.fit(&config).is_empty());
+        assert_eq!(link.congruence.convention, Convention::RawUnembedding);
+    }
+
+    #[test]
     fn too_many_tokens_and_wild_words_are_refused() {
         let (link, refused) = Link::read("v1&k=1&k=2&k=3&k=4&k=5&k=6&k=7&conv=mine&w=1:x&find=&set=");
         assert_eq!(link.congruence.tokens.len(), MOST_TOKENS);

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use super::convert::Converter;
 use super::crc::Crc;
 use super::safetensors::{Dtype, Header, TensorInfo, header_bytes};
-use super::settle::settle;
+use super::settle::{said_of, settle, settle_head};
 use super::small::SmallFiles;
 use super::weights::{EMBEDDING, HEAD, WeightDtype, canonical, lacking_biases, shape};
 use super::{Config, Vocabulary, Weights};
@@ -56,6 +56,8 @@ pub struct ModelLoader {
     name: Option<String>,
     /// Whether other files hold the parameters that this one doesn't.
     is_part: bool,
+    /// Whether of all parameters only embedding and unembedding are read.
+    is_for_heads: bool,
     dtype: WeightDtype,
 }
 
@@ -120,8 +122,17 @@ impl ModelLoader {
             file_bytes: None,
             name: None,
             is_part: false,
+            is_for_heads: false,
             dtype,
         })
+    }
+
+    /// Reads no more of a model's files than [`ModelLoader::finish_heads`] needs.
+    ///
+    /// # Errors
+    /// As [`ModelLoader::from_files`].
+    pub fn for_heads(small: &SmallFiles) -> Result<Self> {
+        Ok(ModelLoader { is_for_heads: true, ..Self::from_files(small, WeightDtype::F32)? })
     }
 
     /// Begins a file: of safetensors, or, given its `contents`, of PyTorch's. Where it `is_part`, other files hold what
@@ -153,12 +164,13 @@ impl ModelLoader {
         self.check_header(contents, whole_bytes).map_err(|error| self.named(error))
     }
 
-    /// Says whether files that hold tensors of these canonical names are the whole model.
+    /// Says whether files that hold tensors of these canonical names are the whole model, and what of it will be zeros.
     ///
     /// # Errors
     /// [`Error::Weights`] naming the first parameter that is in none of them.
-    pub fn check_names(&self, names: &HashSet<String>) -> Result<()> {
-        lacking_biases(&self.config, |name| names.contains(name)).map(drop).map_err(Error::Weights)
+    pub fn check_names(&self, names: &HashSet<String>) -> Result<Option<String>> {
+        let lacking = lacking_biases(&self.config, |name| names.contains(name)).map_err(Error::Weights)?;
+        Ok(said_of(&lacking))
     }
 
     /// Takes the file's next bytes.
@@ -189,6 +201,9 @@ impl ModelLoader {
     fn reading(&self, header: Header) -> Reading {
         let held = |info: &TensorInfo| {
             let name = canonical(&info.name);
+            if self.is_for_heads && twin(name).is_empty() {
+                return None;
+            }
             let shape = self.shape(name).filter(|shape| *shape == info.shape && info.dtype != Dtype::Other)?;
             Some((name.to_owned(), self.dtype.of_parameter(&shape)))
         };
@@ -216,6 +231,16 @@ impl ModelLoader {
         let notes = settle(&mut self.config, self.says_tied, &mut self.tensors)?;
         let weights = Weights::from_tensors(&self.config, &mut self.tensors)?;
         Ok(Model { config: self.config, vocabulary: self.vocabulary, weights, notes })
+    }
+
+    /// Whether the unembedding is one of its own, in the config; and what a person should know of it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when a file ended early.
+    pub fn finish_heads(mut self) -> Result<(Config, Option<&'static str>)> {
+        self.end()?;
+        let note = settle_head(&mut self.config, self.says_tied, &mut self.tensors);
+        Ok((self.config, note))
     }
 
     /// Ends a file.

@@ -21,18 +21,24 @@ pub fn settle(
     let head = settle_head(config, says_tied, tensors);
     let mut notes: Vec<String> = head.into_iter().map(str::to_owned).collect();
     let lacking = lacking_biases(config, |name| tensors.contains_key(name)).map_err(Error::Weights)?;
-    if lacking.is_empty() {
-        return Ok(notes);
+    let is_lacking = |name: &str| lacking.iter().any(|kind| is_of(name, kind));
+    if !lacking.is_empty() {
+        for (name, shape) in parameters(config).filter(|(name, _)| is_lacking(name)) {
+            tensors.insert(name, Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
+        }
     }
-    let zeros: Vec<_> = parameters(config).filter(|(name, _)| lacking.iter().any(|kind| is_of(name, kind))).collect();
-    for (name, shape) in zeros {
-        tensors.insert(name, Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
-    }
-    notes.push(match lacking.len() {
-        N_BIASES => "The weights come without biases: zeros stand in their place.".to_owned(),
-        _ => format!("The weights come without {}: zeros stand in their place.", lacking.join(", ")),
-    });
+    notes.extend(said_of(&lacking));
     Ok(notes)
+}
+
+/// What is said of biases that are not there.
+pub fn said_of(lacking: &[&str]) -> Option<String> {
+    let what = match lacking.len() {
+        0 => return None,
+        N_BIASES => "biases".to_owned(),
+        _ => lacking.join(", "),
+    };
+    Some(format!("The weights come without {what}: zeros stand in their place."))
 }
 
 /// Tied where the head is the embedding again, whatever was said; else as was said, and as the file has it where nothing was.
