@@ -18,7 +18,7 @@ use super::engine::{Engine, Heard};
 use super::site;
 use crate::error::Error;
 use crate::protocol::{
-    Answer, Event, Failure, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker,
+    Answer, Event, Failure, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker,
 };
 
 type Listener = Box<dyn FnMut(Event)>;
