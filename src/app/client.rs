@@ -18,7 +18,7 @@ use super::engine::{Engine, Heard};
 use super::site;
 use crate::error::Error;
 use crate::protocol::{
-    Answer, Event, Failure, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker,
+    Answer, Event, Failure, FromWorker, Lane, ModelInfo, Place, Request, RequestId, Source, ToWorker,
 };
 
 type Listener = Box<dyn FnMut(Event)>;
@@ -172,7 +172,7 @@ impl Desk {
     fn hear(self: &Rc<Self>, heard: Heard) {
         match heard {
             Heard::Ready => self.ask_all(),
-            Heard::Event(heard) => self.pass_on(heard.id, heard.event),
+            Heard::Event(FromWorker { id, event }) => self.pass_on(id, event),
             Heard::Death { of, why } => self.die(of, &why),
         }
     }

@@ -38,7 +38,7 @@ const LATE_MS: f64 = 3.0 * LOOK_MS as f64;
 pub enum Heard {
     /// It takes requests now.
     Ready,
-    Event(Box<FromWorker>),
+    Event(FromWorker),
     Death {
         /// The request that it died of, where that is known.
         of: Option<u32>,
@@ -83,7 +83,7 @@ impl Engine {
                 signs.is_idle.set(false);
                 let data = event.unchecked_into::<MessageEvent>().data();
                 match data.as_string() {
-                    None => codec::decode(data).map(Box::new).map(Heard::Event).into_iter().for_each(&*hears),
+                    None => codec::decode(data).map(Heard::Event).into_iter().for_each(&*hears),
                     Some(text) => signs.read(&text, &name, &hears),
                 }
             })
