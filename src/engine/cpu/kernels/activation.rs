@@ -1,6 +1,6 @@
 //! What neurons do with what they read: GPT-2's `gelu_new`, and the functions that others have trained with.
 
-use super::lanes::{self, F32x4};
+use super::lanes::F32x4;
 use super::pool;
 use crate::model::Activation;
 
@@ -18,8 +18,17 @@ const MOST: f32 = 10.0;
 const PIECE: usize = 1 << 13;
 
 /// The function of every value, in place.
-#[inline(never)]
 pub fn activate(activation: Activation, values: &mut [f32]) {
+    pool::for_each_chunk(values, PIECE, |_, values| activate_piece(activation, values));
+}
+
+/// Its derivative at every value, in place; where it has none, that from below.
+pub fn slope(activation: Activation, values: &mut [f32]) {
+    pool::for_each_chunk(values, PIECE, |_, values| slope_of_piece(activation, values));
+}
+
+#[inline(never)]
+fn activate_piece(activation: Activation, values: &mut [f32]) {
     match activation {
         // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x³)))
         Activation::GeluNew => each(values, |x| x * gate(x)),
@@ -32,9 +41,8 @@ pub fn activate(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// Its derivative at every value, in place; where it has none, that from below.
 #[inline(never)]
-pub fn slope(activation: Activation, values: &mut [f32]) {
+fn slope_of_piece(activation: Activation, values: &mut [f32]) {
     let one = splat(1.0);
     match activation {
         Activation::GeluNew => each(values, |x| {
@@ -60,9 +68,25 @@ pub fn slope(activation: Activation, values: &mut [f32]) {
     }
 }
 
-#[inline(always)] // each function's loop exists once, in one of the two above
-fn each(values: &mut [f32], f: impl Fn(F32x4) -> F32x4 + Sync + Send) {
-    pool::for_each_chunk(values, PIECE, |_, values| lanes::map(values, &f));
+/// The last few values stand in lanes of their own.
+#[inline(always)]
+fn each(values: &mut [f32], f: impl Fn(F32x4) -> F32x4) {
+    let (fours, rest) = values.as_chunks_mut::<4>();
+    each_four(fours, &f);
+    if !rest.is_empty() {
+        let mut four = [0.0; 4];
+        four[..rest.len()].copy_from_slice(rest);
+        each_four(std::slice::from_mut(&mut four), &f);
+        rest.copy_from_slice(&four[..rest.len()]);
+    }
+}
+
+/// Each function's loop exists once: a visit downloads it.
+#[inline(never)]
+fn each_four(fours: &mut [[f32; 4]], f: &impl Fn(F32x4) -> F32x4) {
+    for four in fours {
+        f(F32x4::from_array(four)).write(four);
+    }
 }
 
 #[inline(always)]
