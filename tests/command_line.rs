@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::parts::halves;
+use common::plain::Plain;
 use common::{CONFIG, TOKENIZER, WEIGHTS};
 use serde_json::{Value, json};
 
@@ -145,6 +146,33 @@ fn inspect_knows_the_demo_and_parts_and_says_what_to_give_for_a_file() {
     std::fs::remove_file(folder.join(parts[1].0)).unwrap();
     let refused = json(&run(&folder, &["inspect", "--json"]))["refused"].to_string();
     assert!(refused.contains(parts[1].0), "{refused}");
+}
+
+#[test]
+fn inspect_says_what_a_variant_is() {
+    let plain = Plain::new(&[("activation_function", json!("relu"))]).with_head();
+    let folder = model("inspect-variant", TOKENIZER, &plain.without(|name| name.ends_with(".bias")).file(|_| true));
+    std::fs::remove_file(folder.join("tokenizer.json")).unwrap();
+    let config = Plain::new(&[("activation_function", json!("relu"))]).config;
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let seen = json(&run(&folder, &["inspect", "--json"]));
+    assert_eq!((&seen["variant"], &seen["refused"]), (&json!({"activation_function": "relu"}), &json!([])), "{seen}");
+    assert_eq!(seen["config"]["variant"]["tie_word_embeddings"], json!(false));
+    let notes = seen["notes"].to_string();
+    assert!(notes.contains("lm_head.weight") && notes.contains("without biases"), "{notes}");
+    let text = String::from_utf8(run(&folder, &["inspect"]).stdout).unwrap();
+    assert!(text.contains("activation relu, an unembedding of its own"), "{text}");
+    // and where nothing may be left out, that is said too
+    let seen = |plain: Plain| {
+        std::fs::write(folder.join("model.safetensors"), plain.file(|_| true)).unwrap();
+        json(&run(&folder, &["inspect", "--json"]))
+    };
+    let odd = seen(Plain::new(&[]).without(|name| name == "h.1.ln_1.bias"));
+    assert!(odd["refused"].to_string().contains("h.1.ln_1.bias"), "{odd}");
+    let mut same = Plain::new(&[]).with_head();
+    same.tensors.insert("lm_head.weight".into(), same.tensors["wte.weight"].clone());
+    let same = seen(same);
+    assert_eq!((&same["notes"], &same["config"]["variant"]["tie_word_embeddings"]), (&json!([]), &json!(true)));
 }
 
 #[test]

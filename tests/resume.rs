@@ -27,6 +27,7 @@ fn config() -> Config {
         vocab_size: 30,
         ln_eps: 1e-5,
         bos_token_id: None,
+        variant: Default::default(),
     }
 }
 

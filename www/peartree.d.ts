@@ -95,8 +95,9 @@ export interface Edited { before: Outcome; after: Outcome }
 /**
  * Which product of weights a congruence is. `notebook` (the default): output weights and embedding, both less their mean
  * over d_model; `raw`: both as they are; `unembed`: centred output weights and the processed unembedding.
+ * Only for models with an unembedding of their own, which then stands in the embedding's place: `notebook-unembedding`, `raw-unembedding`.
  */
-export type Convention = "notebook" | "raw" | "unembed";
+export type Convention = "notebook" | "raw" | "unembed" | "notebook-unembedding" | "raw-unembedding";
 
 export interface TokenValue extends Token { value: number }
 
@@ -201,6 +202,11 @@ export interface ModelInfo {
   config: {
     n_layer: number; n_head: number; d_model: number; d_mlp: number; n_ctx: number; vocab_size: number;
     ln_eps: number; bos_token_id: number | null;
+    /** What the model computes otherwise than OpenAI's, or as they do, by the names of the hub's config.json. */
+    variant: {
+      activation_function: "gelu_new" | "gelu" | "gelu_10" | "quick_gelu" | "relu" | "silu" | "tanh";
+      scale_attn_weights: boolean; scale_attn_by_inverse_layer_idx: boolean; tie_word_embeddings: boolean;
+    };
   };
   bos: Token | null;
   has_tokenizer: boolean;
@@ -209,6 +215,8 @@ export interface ModelInfo {
   dtype: "f32" | "f16";
   /** None for the demo model, this site's folders and files. */
   origin: Origin | null;
+  /** What one should know of how the weights were read, in sentences. */
+  notes: string[];
 }
 
 /** Where a model came from, exactly enough to get the same one again. */

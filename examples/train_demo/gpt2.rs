@@ -104,6 +104,7 @@ mod tests {
             vocab_size: 30,
             ln_eps: 1e-5,
             bos_token_id: Some(29),
+            variant: Default::default(),
         };
         let vars = init(&config, 3).unwrap();
         for (_, var) in &vars {

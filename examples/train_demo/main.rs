@@ -135,6 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         vocab_size: options.vocabulary,
         ln_eps: 1e-5,
         bos_token_id: Some(options.vocabulary as u32 - 1),
+        variant: Default::default(),
     };
     println!("learning a vocabulary of {} tokens", options.vocabulary);
     let tokenizer_json = bpe::train(options.vocabulary, TOKENIZER_SEED)?;

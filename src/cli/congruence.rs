@@ -20,6 +20,10 @@ pub enum ConventionName {
     Raw,
     /// Centred output weights and the processed unembedding
     Unembed,
+    /// As notebook, with the unembedding for the embedding, where the model has one of its own
+    NotebookUnembedding,
+    /// As raw, with that unembedding
+    RawUnembedding,
 }
 
 impl From<ConventionName> for Convention {
@@ -28,6 +32,8 @@ impl From<ConventionName> for Convention {
             ConventionName::Notebook => Convention::Notebook,
             ConventionName::Raw => Convention::Raw,
             ConventionName::Unembed => Convention::Unembed,
+            ConventionName::NotebookUnembedding => Convention::NotebookUnembedding,
+            ConventionName::RawUnembedding => Convention::RawUnembedding,
         }
     }
 }

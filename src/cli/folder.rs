@@ -1,6 +1,7 @@
 //! A model in a folder: which of its files are read, and how.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::model::layout::{self, Form, Layout, is_pointer};
 use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{self, Header};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles};
+use crate::model::weights::canonical;
 use crate::model::{Config, Model, ModelLoader, WeightDtype};
 
 /// One read of the weights.
@@ -38,6 +40,10 @@ pub fn load(folder: &Path, dtype: WeightDtype) -> Result<Model> {
     let found = Found::look(folder)?;
     let mut loader = ModelLoader::from_files(&found.small, dtype)?;
     let parts = found.parts.iter().map(|name| found.open(name)).collect::<Result<Vec<_>>>()?;
+    if found.layout.is_index {
+        let checked = loader.check_names(&found.tensor_names()?);
+        checked.map_err(|error| error.in_file(found.layout.file))?;
+    }
     let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", parts.iter().map(|part| part.bytes).sum());
     for part in parts {
         let contents = match found.layout.form {
@@ -80,6 +86,19 @@ impl Found {
             false => vec![layout.file.to_owned()],
         };
         Ok(Found { folder: folder.to_owned(), small: files, layout, parts })
+    }
+
+    /// The canonical names of all tensors, whatever file they are in.
+    ///
+    /// # Errors
+    /// As [`Found::open`] and [`Part::contents`].
+    pub fn tensor_names(&self) -> Result<HashSet<String>> {
+        let mut names = HashSet::new();
+        for name in &self.parts {
+            let contents = self.open(name)?.contents(self.layout.form)?;
+            names.extend(contents.tensors.iter().map(|tensor| canonical(&tensor.name).to_owned()));
+        }
+        Ok(names)
     }
 
     /// Opens a file of weights.

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::model::layout::Form;
 use crate::model::safetensors::{Dtype, Header, header_bytes};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles, unmarked};
-use crate::model::weights::canonical;
-use crate::model::{Config, ModelLoader, WeightDtype};
+use crate::model::weights::{HEAD, canonical};
+use crate::model::{Config, ModelLoader, WeightDtype, variant};
 use crate::store::address::hex;
 use crate::store::manifest::one_hash;
 use crate::store::survey::Survey;
@@ -28,6 +28,8 @@ pub struct Inspection {
     /// SHA-256 of the file of weights; of several, that of their hashes, one a line. None where it isn't known.
     hash: Option<String>,
     tokenizer: Option<TokenizerFacts>,
+    /// What one should know of how the weights are read.
+    notes: Vec<String>,
     /// Nothing, for a model that runs.
     refused: Vec<String>,
 }
@@ -48,15 +50,6 @@ struct TokenizerFacts {
     /// How many tokens it has.
     ids: usize,
 }
-
-/// The keys of config.json that change what a GPT-2 computes.
-const VARIANTS: [&str; 5] = [
-    "activation_function",
-    "scale_attn_weights",
-    "scale_attn_by_inverse_layer_idx",
-    "reorder_and_upcast_attn",
-    "tie_word_embeddings",
-];
 
 /// Looks at the model in a folder. What is wrong with it is part of the answer, but for a folder that isn't there.
 ///
@@ -131,7 +124,7 @@ impl Inspection {
     fn of(small: &SmallFiles) -> Inspection {
         let mut seen = Inspection::default();
         if let Ok(Value::Object(said)) = serde_json::from_slice(unmarked(&small.config)) {
-            seen.variant = said.into_iter().filter(|(key, _)| VARIANTS.contains(&key.as_str())).collect();
+            seen.variant = said.into_iter().filter(|(key, _)| variant::KEYS.contains(&key.as_str())).collect();
         }
         if small.config.is_empty() {
             return seen;
@@ -165,6 +158,15 @@ impl Inspection {
         let alone = SmallFiles { config: found.small.config.clone(), ..SmallFiles::default() };
         let mut loader = ModelLoader::from_files(&alone, WeightDtype::F32).ok();
         let mut hashes = Vec::new();
+        let names = found.tensor_names();
+        if let (Some(loader), Ok(names)) = (&loader, &names) {
+            match loader.check_names(names) {
+                Ok(note) => self.notes.extend(note),
+                Err(error) => self.refuse(&error.in_file(found.layout.file)),
+            }
+        }
+        let has_head = names.is_ok_and(|names| names.contains(HEAD));
+        let mut heads = ModelLoader::for_heads(&alone).ok().filter(|_| has_head);
         for name in &found.parts {
             let part = match found.open(name) {
                 Ok(part) => part,
@@ -184,12 +186,21 @@ impl Inspection {
                     if let Some(Err(error)) = checked {
                         self.refuse(&error);
                     }
+                    let contents = (found.layout.form == Form::Pickle).then_some(contents);
+                    heads = heads.and_then(|mut heads| {
+                        heads.begin(name, part.bytes, contents, true).ok()?;
+                        Some(heads)
+                    });
                 }
                 Err(error) => self.refuse(&error),
             }
             let mut hash = Sha256::new();
             part.read(|bytes| {
                 hash.update(bytes);
+                // what is wrong with the numbers is for who loads them
+                if heads.as_mut().is_some_and(|heads| heads.push(bytes).is_err()) {
+                    heads = None;
+                }
                 Ok(())
             })?;
             hashes.push(hex(&hash.finalize()));
@@ -197,6 +208,10 @@ impl Inspection {
         }
         let all: Vec<&str> = hashes.iter().map(String::as_str).collect();
         self.hash = (all.len() == found.parts.len()).then(|| one_hash(&all));
+        if let Some(Ok((config, note))) = heads.map(ModelLoader::finish_heads) {
+            self.config = Some(config);
+            self.notes.extend(note.map(str::to_owned));
+        }
         Ok(())
     }
 
@@ -210,9 +225,10 @@ impl Inspection {
     /// For a person.
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
-        if let Some(Config { n_layer, n_head, d_model, d_mlp, n_ctx, vocab_size, .. }) = &self.config {
+        if let Some(Config { n_layer, n_head, d_model, d_mlp, n_ctx, vocab_size, variant, .. }) = &self.config {
+            let words: String = variant.words().iter().map(|word| format!(", {word}")).collect();
             lines.push(format!(
-                "GPT-2 of {n_layer} layers, {n_head} heads, width {d_model}, MLP {d_mlp}, context {n_ctx}, vocabulary {vocab_size}"
+                "GPT-2 of {n_layer} layers, {n_head} heads, width {d_model}, MLP {d_mlp}, context {n_ctx}, vocabulary {vocab_size}{words}"
             ));
         }
         lines.extend(self.variant.iter().map(|(key, value)| format!("{key:32} {value}")));
@@ -229,6 +245,7 @@ impl Inspection {
                 format!("tokenizer of the kind {kind}, {ids} tokens; a text begins with {bos}")
             }
         });
+        lines.extend(self.notes.iter().cloned());
         lines.extend(self.refused.iter().map(|reason| format!("refused: {reason}")));
         lines.join("\n")
     }

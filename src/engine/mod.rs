@@ -15,7 +15,7 @@ pub use control::{Control, Unhurried, complete};
 pub use cpu::CpuEngine;
 use edit::Edit;
 pub use extremes::Extremes;
-pub use products::Products;
+pub use products::{Products, TokenRows};
 pub use site::{Site, SiteSet};
 
 /// A site's value over a batch: row-major `f32`, shape in `shape`.
@@ -78,7 +78,7 @@ impl Resumed {
 /// vector's product with `along` is what it adds to their logit difference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Direction {
-    /// `[d_model]`, centred: `ln_f.weight * (wte[first] - wte[second])` less its mean.
+    /// `[d_model]`, centred: `ln_f.weight * (U[first] - U[second])` less its mean, `U` being the unembedding.
     pub along: Vec<f32>,
     /// What the final LayerNorm's bias adds, whatever the input.
     pub bias: f32,

@@ -6,6 +6,13 @@ use super::cpu::kernels::scan::COLUMNS;
 use super::{Engine, Extremes};
 use crate::error::Result;
 
+/// Which of a model's two matrices of tokens, each `[vocab, d_model]`; often they are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRows {
+    Embedding,
+    Unembedding,
+}
+
 /// What an engine can do with a model's weights alone. Like [`Engine`], coarse and async, so that a GPU can keep the
 /// products on the card.
 #[allow(async_fn_in_trait)] // futures stay on the thread that made them
@@ -16,25 +23,26 @@ pub trait Products: Engine {
     /// What a neuron reads.
     async fn input_weights(&self, layer: usize, neuron: usize) -> Result<InputWeights>;
 
-    /// Token embeddings, `[tokens, d_model]`.
-    async fn embeddings(&self, tokens: &[u32]) -> Result<Vec<f32>>;
+    /// Some tokens' rows, `[tokens, d_model]`.
+    async fn token_rows(&self, of: TokenRows, tokens: &[u32]) -> Result<Vec<f32>>;
 
-    /// The mean of all token embeddings, `[d_model]`.
-    async fn mean_embedding(&self) -> Result<Vec<f64>>;
+    /// The mean of all tokens' rows, `[d_model]`.
+    async fn mean_row(&self, of: TokenRows) -> Result<Vec<f64>>;
 
     /// The final LayerNorm's weight, `[d_model]`.
     async fn final_weight(&self) -> Result<Vec<f32>>;
 
-    /// The product of every token's embedding with `direction [d_model]`: `[vocab]`.
-    async fn token_products(&self, direction: &[f32]) -> Result<Vec<f32>>;
+    /// The product of every token's row with `direction [d_model]`: `[vocab]`.
+    async fn token_products(&self, of: TokenRows, direction: &[f32]) -> Result<Vec<f32>>;
 
-    /// Products of some tokens' embeddings with the rows of a block: `[tokens, rows]`.
-    async fn project(&self, block: &Block, tokens: Range<usize>) -> Result<Vec<f32>>;
+    /// Products of some tokens' rows with those of a block: `[tokens, rows]`.
+    async fn project(&self, of: TokenRows, block: &Block, tokens: Range<usize>) -> Result<Vec<f32>>;
 
     /// As [`Products::project`], but of the products only what stands out is kept: `by_token` covers the whole
     /// vocabulary, `by_row` the block's rows.
     async fn project_topk(
         &self,
+        of: TokenRows,
         block: &Block,
         tokens: Range<usize>,
         by_token: &mut Extremes,
@@ -55,7 +63,7 @@ pub struct InputWeights {
 }
 
 /// Vectors of the residual stream, each with a number that is added to its products, laid out to be multiplied with all
-/// tokens' embeddings.
+/// tokens' rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     /// Number of the first row among all the rows that blocks are made of.

@@ -71,13 +71,19 @@ impl Part {
     }
 
     /// Leaves out what a model of this shape doesn't have.
-    pub(super) fn fit(&mut self, config: &Config) -> Option<Refusal> {
-        let (layer, neuron) = self.neuron?;
-        if layer < config.n_layer && neuron < config.d_mlp {
-            return None;
+    pub(super) fn fit(&mut self, config: &Config) -> Vec<Refusal> {
+        let mut refused = Vec::new();
+        if self.convention.check(&config.variant).is_err() {
+            refused.push(Refusal::NotInModel { what: format!("the convention {}", self.convention.name()) });
+            self.convention = Convention::default();
         }
-        self.neuron = None;
-        Some(Refusal::NotInModel { what: format!("neuron {layer}:{neuron}") })
+        if let Some((layer, neuron)) = self.neuron
+            && (layer >= config.n_layer || neuron >= config.d_mlp)
+        {
+            refused.push(Refusal::NotInModel { what: format!("neuron {layer}:{neuron}") });
+            self.neuron = None;
+        }
+        refused
     }
 }
 
@@ -99,6 +105,22 @@ mod tests {
         let text = link.write().unwrap();
         assert_eq!(Link::read(&text), (link, Vec::new()), "{text}");
         assert_eq!(Link::read(&Link::default().write().unwrap()).0, Link::default());
+    }
+
+    #[test]
+    fn a_convention_that_the_model_does_not_have_gives_way() {
+        let mut config: Config = serde_json::from_value(serde_json::json!({
+            "n_layer": 2, "n_head": 2, "d_model": 8, "d_mlp": 32, "n_ctx": 16, "vocab_size": 50, "ln_eps": 1e-5,
+            "bos_token_id": null,
+        }))
+        .unwrap();
+        let mut link = Link::read("v1&conv=raw-unembedding").0;
+        let refused = link.fit(&config);
+        assert_eq!((link.congruence.convention, refused.len()), (Convention::Notebook, 1));
+        config.variant.tie_word_embeddings = false;
+        let mut link = Link::read("v1&conv=raw-unembedding").0;
+        assert!(link.fit(&config).is_empty());
+        assert_eq!(link.congruence.convention, Convention::RawUnembedding);
     }
 
     #[test]

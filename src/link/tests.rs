@@ -120,6 +120,7 @@ fn leaves_out_what_the_model_doesn_t_have() {
         vocab_size: 2048,
         ln_eps: 1e-5,
         bos_token_id: None,
+        variant: Default::default(),
     };
     let (mut link, _) = Link::read("v1&layer=4&neuron=3:256");
     assert_eq!(link.fit(&config).len(), 2);

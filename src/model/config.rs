@@ -1,8 +1,11 @@
 //! A model's shape, read from the hub's `config.json` and checked before anything is sized by it.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::small::unmarked;
+use super::variant::{Activation, Variant};
 use crate::error::{Error, Result};
 
 /// GPT-2's hyperparameters under their TransformerLens names.
@@ -21,6 +24,9 @@ pub struct Config {
     pub ln_eps: f64,
     /// Id of `<|endoftext|>`, put before every prompt.
     pub bos_token_id: Option<u32>,
+    /// What is computed otherwise than OpenAI's do; that is what is meant by files in which nothing is said.
+    #[serde(default)]
+    pub variant: Variant,
 }
 
 /// `config.json` as the hub writes it; only what changes the arithmetic is read.
@@ -40,6 +46,10 @@ struct HubConfig {
     tie_word_embeddings: Option<bool>,
     scale_attn_weights: Option<bool>,
     scale_attn_by_inverse_layer_idx: Option<bool>,
+    add_cross_attention: Option<bool>,
+    is_encoder_decoder: Option<bool>,
+    pruned_heads: Option<Map<String, Value>>,
+    quantization_config: Option<IgnoredAny>,
 }
 
 /// Far above GPT-2 XL (48 layers, d 1600, vocabulary 50257); keeps products of sizes in range.
@@ -51,9 +61,9 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] when it is not JSON, not a GPT-2, or asks for a variant whose arithmetic differs.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let hub: HubConfig = serde_json::from_slice(unmarked(json))
-            .map_err(|e| Error::Config(format!("can't be read ({e}). Get the model's config.json again.")))?;
-        hub.refuse_variants()?;
+        let hub = HubConfig::read(json)?;
+        hub.refuse_others()?;
+        let variant = hub.variant()?;
         let n_ctx = hub
             .n_positions
             .or(hub.n_ctx)
@@ -68,9 +78,20 @@ impl Config {
             ln_eps: hub.layer_norm_epsilon.unwrap_or(1e-5),
             // some give the one after the last, which begins nothing
             bos_token_id: hub.bos_token_id.filter(|&id| (id as usize) < hub.vocab_size),
+            variant,
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// Whether the hub's `config.json` says that the unembedding is the embedding, or that it isn't; often it says neither.
+    pub(super) fn says_tied(json: &[u8]) -> Option<bool> {
+        HubConfig::read(json).ok()?.tie_word_embeddings
+    }
+
+    /// What attention's scores of a layer are multiplied with.
+    pub fn attention_scale(&self, layer: usize) -> f32 {
+        self.variant.attention_scale(layer, self.d_head())
     }
 
     /// Width of one attention head.
@@ -106,21 +127,41 @@ impl Config {
 }
 
 impl HubConfig {
-    /// Computing on with another variant's formula would give wrong numbers in silence.
-    fn refuse_variants(&self) -> Result<()> {
+    fn read(json: &[u8]) -> Result<Self> {
+        serde_json::from_slice(unmarked(json))
+            .map_err(|e| Error::Config(format!("can't be read ({e}). Get the model's config.json again.")))
+    }
+
+    fn variant(&self) -> Result<Variant> {
+        let usual = Variant::default();
+        let activation = self.activation_function.as_deref().map(Activation::parse).transpose()?;
+        Ok(Variant {
+            activation_function: activation.unwrap_or(usual.activation_function),
+            scale_attn_weights: self.scale_attn_weights.unwrap_or(usual.scale_attn_weights),
+            scale_attn_by_inverse_layer_idx: self
+                .scale_attn_by_inverse_layer_idx
+                .unwrap_or(usual.scale_attn_by_inverse_layer_idx),
+            tie_word_embeddings: self.tie_word_embeddings.unwrap_or(usual.tie_word_embeddings),
+        })
+    }
+
+    /// Computing on with another architecture's formula would give wrong numbers in silence.
+    fn refuse_others(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::Config(format!("{what}; Peartree runs GPT-2's own architecture only.")));
         if let Some(kind) = self.model_type.as_deref().filter(|&kind| kind != "gpt2") {
             return refuse(format!("says the model is a {kind:?}"));
         }
-        let gelu = ["gelu_new", "gelu_pytorch_tanh"];
-        if let Some(name) = self.activation_function.as_deref().filter(|name| !gelu.contains(name)) {
-            return refuse(format!("asks for the activation {name:?}, not gelu_new"));
+        if self.add_cross_attention == Some(true) {
+            return refuse("asks for add_cross_attention, which reads from another model".into());
         }
-        if self.tie_word_embeddings == Some(false) {
-            return refuse("unties the unembedding from the embedding".into());
+        if self.is_encoder_decoder == Some(true) {
+            return refuse("says is_encoder_decoder".into());
         }
-        if self.scale_attn_weights == Some(false) || self.scale_attn_by_inverse_layer_idx == Some(true) {
-            return refuse("scales attention in another way".into());
+        if self.pruned_heads.as_ref().is_some_and(|heads| !heads.is_empty()) {
+            return refuse("names pruned_heads".into());
+        }
+        if self.quantization_config.is_some() {
+            return refuse("has a quantization_config: the weights are packed in a way of their own".into());
         }
         Ok(())
     }
@@ -156,15 +197,50 @@ mod tests {
     }
 
     #[test]
+    fn reads_every_variant_that_is_run() {
+        let variant = |keys: &str| with("\"bos_token_id\":49", keys).unwrap().variant;
+        let usual = Variant::default();
+        assert_eq!(variant("\"reorder_and_upcast_attn\":true,\"add_cross_attention\":false"), usual);
+        let by_layer = variant("\"scale_attn_by_inverse_layer_idx\":true,\"pruned_heads\":{}");
+        assert_eq!(by_layer, Variant { scale_attn_by_inverse_layer_idx: true, ..usual });
+        assert_eq!(variant("\"scale_attn_weights\":false"), Variant { scale_attn_weights: false, ..usual });
+        assert_eq!(variant("\"tie_word_embeddings\":false"), Variant { tie_word_embeddings: false, ..usual });
+        let relu = with("gelu_new", "relu").unwrap();
+        assert_eq!(relu.variant, Variant { activation_function: Activation::Relu, ..usual });
+        assert_eq!(with("\"n_embd\"", "\"n_inner\":20,\"n_embd\"").unwrap().d_mlp, 20);
+        // what was written before there were variants is read as usual
+        let mut json = serde_json::to_value(&relu).unwrap();
+        assert_eq!(json["variant"]["activation_function"], "relu");
+        json.as_object_mut().unwrap().remove("variant");
+        assert_eq!(serde_json::from_value::<Config>(json).unwrap(), with("", "").unwrap());
+    }
+
+    #[test]
+    fn what_is_refused_is_named() {
+        for (change, to, name) in [
+            ("gelu_new", "mish", "\"mish\""),
+            ("\"bos_token_id\":49", "\"add_cross_attention\":true", "add_cross_attention"),
+            ("\"bos_token_id\":49", "\"pruned_heads\":{\"0\":[1]}", "pruned_heads"),
+        ] {
+            let message = with(change, to).unwrap_err().to_string();
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
     fn refuses_what_would_compute_wrong_numbers() {
         for (change, to) in [
             ("\"gpt2\"", "\"llama\""),
-            ("gelu_new", "relu"),
+            ("gelu_new", "mish"),
+            ("gelu_new", "Relu"),
             ("\"n_head\":2", "\"n_head\":3"),
             ("\"n_layer\":2", "\"n_layer\":0"),
             ("\"n_layer\":2", "\"n_layer\":99999999999"),
             ("\"n_layer\":2", "\"n_layer\":-1"),
-            ("\"bos_token_id\":49", "\"tie_word_embeddings\":false"),
+            ("\"bos_token_id\":49", "\"add_cross_attention\":true"),
+            ("\"bos_token_id\":49", "\"is_encoder_decoder\":true"),
+            ("\"bos_token_id\":49", "\"pruned_heads\":{\"0\":[1]}"),
+            ("\"bos_token_id\":49", "\"quantization_config\":{\"bits\":4}"),
             ("\"bos_token_id\":49", "\"layer_norm_epsilon\":0"),
         ] {
             assert!(matches!(with(change, to), Err(Error::Config(_))), "{change} -> {to} was accepted");

@@ -2,7 +2,7 @@
 //!
 //! The numbers go straight to where they stay: memory is asked for once a tensor, and nothing else is as large as it.
 
-use candle_core::{Device, Tensor};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use half::f16;
 
 use super::f16_bits::{NOT_LIFTED, TOO_LARGE, lift, lower, narrow, widen};
@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// Numbers that are looked through and converted at once, while they are in the first-level cache.
 const BLOCK: usize = 2048;
+/// Numbers that are converted before they are held against a twin's.
+const COMPARED: usize = 1 << 16;
 
 /// Takes one tensor.
 pub struct Converter {
@@ -19,6 +21,8 @@ pub struct Converter {
     /// The bytes of a number that was cut in two.
     rest: Vec<u8>,
     values: Values,
+    /// A tensor that this one is thought to be again, and how many of its numbers it has been so far: they are held once.
+    twin: Option<(Tensor, usize)>,
 }
 
 enum Values {
@@ -33,14 +37,22 @@ impl Converter {
     /// # Errors
     /// [`Error::Weights`] when there isn't enough memory for the tensor.
     pub fn new(info: TensorInfo, dtype: WeightDtype) -> Result<Self> {
-        let too_large = || too_large(&info, dtype);
-        let count = info.shape.iter().try_fold(1, |count: usize, &side| count.checked_mul(side));
-        let count = count.ok_or_else(too_large)?;
         let values = match dtype {
-            WeightDtype::F32 => Values::F32(room(count).ok_or_else(too_large)?),
-            WeightDtype::F16 => Values::F16(room(count).ok_or_else(too_large)?),
+            WeightDtype::F32 => Values::F32(room(&info)?),
+            WeightDtype::F16 => Values::F16(room(&info)?),
         };
-        Ok(Converter { info, rest: Vec::new(), values })
+        Ok(Converter { values, info, rest: Vec::new(), twin: None })
+    }
+
+    /// For a tensor that may well be `twin` again, which has the same shape and the type that this one gets: memory is
+    /// asked for when they first differ.
+    pub fn beside(twin: Tensor, info: TensorInfo, dtype: WeightDtype) -> Self {
+        let values = match (twin.dtype(), dtype) {
+            (DType::F16, _) => Values::F16(Vec::new()),
+            (_, WeightDtype::F16) => Values::Rounded(Vec::new()),
+            (_, WeightDtype::F32) => Values::F32(Vec::new()),
+        };
+        Converter { values, info, rest: Vec::new(), twin: Some((twin, 0)) }
     }
 
     /// Takes the tensor's next bytes.
@@ -60,14 +72,39 @@ impl Converter {
         }
         let (whole, cut) = bytes.split_at(bytes.len() / size * size);
         self.rest.extend_from_slice(cut);
-        self.convert(whole)
+        for part in whole.chunks(size * COMPARED) {
+            self.convert(part)?;
+        }
+        Ok(())
     }
 
-    /// The tensor, once all of its bytes were pushed.
+    /// Holds what was converted against the twin, and forgets it as long as it is the same.
+    fn compare(&mut self) -> Result<()> {
+        let Some((twin, at)) = &mut self.twin else { return Ok(()) };
+        let (storage, _) = twin.storage_and_layout();
+        let info = &self.info;
+        let differs = match (&*storage, &mut self.values) {
+            (Storage::Cpu(CpuStorage::F32(known)), Values::F32(new) | Values::Rounded(new)) => {
+                go_on(info, known, at, new)?
+            }
+            (Storage::Cpu(CpuStorage::F16(known)), Values::F16(new)) => go_on(info, known, at, new)?,
+            _ => false,
+        };
+        drop(storage);
+        if differs {
+            self.twin = None;
+        }
+        Ok(())
+    }
+
+    /// The tensor, once all of its bytes were pushed; the twin itself, if it is no other.
     ///
     /// # Errors
     /// From candle, for a tensor that isn't whole.
     pub fn finish(self) -> Result<Tensor> {
+        if let Some((twin, _)) = self.twin {
+            return Ok(twin);
+        }
         let shape = self.info.shape;
         Ok(match self.values {
             Values::F32(values) | Values::Rounded(values) => Tensor::from_vec(values, shape, &Device::Cpu)?,
@@ -83,8 +120,11 @@ impl Converter {
                 self.hold_in_f32()?;
                 self.convert(&bytes[taken..])
             }
-            Err((at, value)) => Err(self.refusal(at, value)),
-            Ok(()) => Ok(()),
+            Err((at, value)) => {
+                let before = self.twin.as_ref().map_or(0, |(_, at)| *at);
+                Err(self.refusal(before + at, value))
+            }
+            Ok(()) => self.compare(),
         }
     }
 
@@ -96,12 +136,18 @@ impl Converter {
         }
     }
 
+    /// Goes on in f32, with what there is so far.
     fn hold_in_f32(&mut self) -> Result<()> {
-        if let Values::F16(lifted) = &self.values {
-            let mut values = room(lifted.capacity()).ok_or_else(|| too_large(&self.info, WeightDtype::F16))?;
-            values.extend(lifted.iter().map(|&lifted| lower(lifted)));
-            self.values = Values::Rounded(values);
+        let Values::F16(lifted) = &self.values else { return Ok(()) };
+        let mut values = room(&self.info)?;
+        if let Some((twin, at)) = self.twin.take() {
+            let (storage, _) = twin.storage_and_layout();
+            if let Storage::Cpu(CpuStorage::F16(known)) = &*storage {
+                values.extend(known[..at].iter().map(|&lifted| lower(lifted)));
+            }
         }
+        values.extend(lifted.iter().map(|&lifted| lower(lifted)));
+        self.values = Values::Rounded(values);
         Ok(())
     }
 
@@ -146,19 +192,35 @@ impl Converter {
     }
 }
 
-fn too_large(info: &TensorInfo, dtype: WeightDtype) -> Error {
-    let advice = match dtype {
-        WeightDtype::F32 => "Load the model in f16, which takes half, or a smaller one.",
-        WeightDtype::F16 => "Load a smaller model.",
-    };
-    Error::Weights(format!("needs more memory for {} than there is here. {advice}", info.name))
+/// Holds `new` against what stands in `known` from `at` on. What is the same is dropped; at the first difference `new`
+/// becomes the tensor as far as it has come: true.
+fn go_on<T: Copy + PartialEq>(info: &TensorInfo, known: &[T], at: &mut usize, new: &mut Vec<T>) -> Result<bool> {
+    if known.get(*at..*at + new.len()) == Some(new) {
+        *at += new.len();
+        new.clear();
+        return Ok(false);
+    }
+    let mut whole = room(info)?;
+    whole.extend_from_slice(&known[..*at]);
+    whole.append(new);
+    *new = whole;
+    Ok(true)
 }
 
-/// A vector that holds `count` values without growing.
-fn room<T>(count: usize) -> Option<Vec<T>> {
+/// A vector that holds a tensor's values without growing.
+fn room<T>(info: &TensorInfo) -> Result<Vec<T>> {
+    let count = info.shape.iter().try_fold(1, |count: usize, &side| count.checked_mul(side));
     let mut values = Vec::new();
-    values.try_reserve_exact(count).ok()?;
-    Some(values)
+    match count.map(|count| values.try_reserve_exact(count)) {
+        Some(Ok(())) => Ok(values),
+        _ => {
+            let advice = match size_of::<T>() {
+                2 => "Load a smaller model.",
+                _ => "Load the model in f16, which takes half, or a smaller one.",
+            };
+            Err(Error::Weights(format!("needs more memory for {} than there is here. {advice}", info.name)))
+        }
+    }
 }
 
 /// Appends the numbers in `bytes`; stops at one whose `magnitude` is `limit` or above, and gives its place and value.

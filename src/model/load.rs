@@ -10,8 +10,9 @@ use candle_core::Tensor;
 use super::convert::Converter;
 use super::crc::Crc;
 use super::safetensors::{Dtype, Header, TensorInfo, header_bytes};
+use super::settle::{said_of, settle, settle_head};
 use super::small::SmallFiles;
-use super::weights::{WeightDtype, canonical, parameters};
+use super::weights::{EMBEDDING, HEAD, WeightDtype, canonical, lacking_biases, shape};
 use super::{Config, Vocabulary, Weights};
 use crate::error::{Error, Result};
 
@@ -20,6 +21,8 @@ pub struct Model {
     pub config: Config,
     pub vocabulary: Vocabulary,
     pub weights: Weights,
+    /// What a person should know of how the weights were read, in sentences.
+    pub notes: Vec<String>,
 }
 
 impl Model {
@@ -42,6 +45,8 @@ impl Model {
 /// Takes a model's weights in pieces of any size: one file of them, or one after the other.
 pub struct ModelLoader {
     config: Config,
+    /// What config.json says of the unembedding.
+    says_tied: Option<bool>,
     vocabulary: Vocabulary,
     stage: Stage,
     tensors: HashMap<String, Tensor>,
@@ -51,6 +56,8 @@ pub struct ModelLoader {
     name: Option<String>,
     /// Whether other files hold the parameters that this one doesn't.
     is_part: bool,
+    /// Whether of all parameters only embedding and unembedding are read.
+    is_for_heads: bool,
     dtype: WeightDtype,
 }
 
@@ -69,6 +76,8 @@ struct Reading {
     at: u64,
     /// The first tensor that has not begun.
     next: usize,
+    /// Where tensors begin that may be others again: what comes before is whole by then.
+    stops: Vec<u64>,
     /// Those that have: one, but for files in which several share their numbers.
     open: Vec<Open>,
 }
@@ -106,12 +115,14 @@ impl ModelLoader {
         let vocabulary = small.vocabulary(&config)?;
         Ok(ModelLoader {
             config,
+            says_tied: Config::says_tied(&small.config),
             vocabulary,
             stage: Stage::Head(Vec::new()),
             tensors: HashMap::new(),
             file_bytes: None,
             name: None,
             is_part: false,
+            is_for_heads: false,
             dtype,
         })
     }
@@ -122,6 +133,14 @@ impl ModelLoader {
 
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    /// Reads no more of a model's files than [`ModelLoader::finish_heads`] needs.
+    ///
+    /// # Errors
+    /// As [`ModelLoader::from_files`].
+    pub fn for_heads(small: &SmallFiles) -> Result<Self> {
+        Ok(ModelLoader { is_for_heads: true, ..Self::from_files(small, WeightDtype::F32)? })
     }
 
     /// Begins a file of so many `bytes`, if that is known: of safetensors, or, given its `contents`, of PyTorch's. Where
@@ -159,6 +178,15 @@ impl ModelLoader {
         self.check_header(contents, whole_bytes).map_err(|error| self.named(error))
     }
 
+    /// Says whether files that hold tensors of these canonical names are the whole model, and what of it will be zeros.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] naming the first parameter that is in none of them.
+    pub fn check_names(&self, names: &HashSet<String>) -> Result<Option<String>> {
+        let lacking = lacking_biases(&self.config, |name| names.contains(name)).map_err(Error::Weights)?;
+        Ok(said_of(&lacking))
+    }
+
     /// Takes the file's next bytes.
     ///
     /// # Errors
@@ -185,12 +213,27 @@ impl ModelLoader {
     }
 
     fn reading(&self, header: Header) -> Reading {
-        let here: HashSet<&str> = header.tensors.iter().map(|info| canonical(&info.name)).collect();
-        let held = |(name, shape): (String, Vec<usize>)| {
-            here.contains(name.as_str()).then(|| (name, self.dtype.of_parameter(&shape)))
+        let held = |info: &TensorInfo| {
+            let name = canonical(&info.name);
+            if self.is_for_heads && twin(name).is_empty() {
+                return None;
+            }
+            let shape = self.shape(name).filter(|shape| *shape == info.shape && info.dtype != Dtype::Other)?;
+            Some((name.to_owned(), self.dtype.of_parameter(&shape)))
         };
-        let parameters = parameters(&self.config).filter_map(held).collect();
-        Reading { header, parameters, at: 0, next: 0, open: Vec::new() }
+        let parameters = header.tensors.iter().filter_map(held).collect();
+        let stops = header.tensors.iter().filter(|info| !twin(canonical(&info.name)).is_empty());
+        let stops = stops.map(|info| info.start).collect();
+        Reading { header, parameters, at: 0, next: 0, stops, open: Vec::new() }
+    }
+
+    /// The shape that a tensor must have to be read; none for one that is passed over. A head is read whatever is said of
+    /// it, so that it can be said whether it is the embedding.
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match name {
+            HEAD => Some(vec![self.config.vocab_size, self.config.d_model]),
+            _ => shape(&self.config, name),
+        }
     }
 
     /// The model, once its files were pushed whole.
@@ -199,8 +242,19 @@ impl ModelLoader {
     /// [`Error::Weights`] when a file ended early, or no file holds some parameter.
     pub fn finish(mut self) -> Result<Model> {
         self.end()?;
+        let notes = settle(&mut self.config, self.says_tied, &mut self.tensors)?;
         let weights = Weights::from_tensors(&self.config, &mut self.tensors)?;
-        Ok(Model { config: self.config, vocabulary: self.vocabulary, weights })
+        Ok(Model { config: self.config, vocabulary: self.vocabulary, weights, notes })
+    }
+
+    /// Whether the unembedding is one of its own, in the config; and what a person should know of it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when a file ended early.
+    pub fn finish_heads(mut self) -> Result<(Config, Option<&'static str>)> {
+        self.end()?;
+        let note = settle_head(&mut self.config, self.says_tied, &mut self.tensors);
+        Ok((self.config, note))
     }
 
     /// Ends a file.
@@ -233,15 +287,14 @@ impl ModelLoader {
                 )));
             }
         }
-        for (name, shape) in parameters(&self.config) {
-            let info = match found.get(name.as_str()) {
-                Some(info) => info,
-                None if self.is_part => continue,
-                None => {
-                    return Err(Error::Weights(format!(
-                        "lacks the tensor {name} that config.json asks for. Is it this model's file?"
-                    )));
-                }
+        if !self.is_part {
+            lacking_biases(&self.config, |name| found.contains_key(name)).map_err(Error::Weights)?;
+        }
+        for info in &header.tensors {
+            let name = canonical(&info.name);
+            // a head that isn't used may be whatever it is
+            let Some(shape) = self.shape(name).filter(|_| name != HEAD || self.says_tied != Some(true)) else {
+                continue;
             };
             if info.shape != shape {
                 return Err(Error::Weights(format!(
@@ -268,6 +321,21 @@ impl ModelLoader {
     }
 }
 
+/// The name of the tensor that this one may be again.
+fn twin(name: &str) -> &'static str {
+    match name {
+        EMBEDDING => HEAD,
+        HEAD => EMBEDDING,
+        _ => "",
+    }
+}
+
+/// Whether two tensors, one of which may be the other again, are the same numbers of the file.
+fn is_twin(one: &TensorInfo, other: &TensorInfo) -> bool {
+    let place = |info: &TensorInfo| (info.start, info.end, info.dtype, info.shape.clone());
+    canonical(&one.name) == twin(canonical(&other.name)) && place(one) == place(other)
+}
+
 /// Collects the header in `head`; takes what it uses off the front of `bytes`.
 fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>> {
     let mut fill = |head: &mut Vec<u8>, len: usize| {
@@ -284,16 +352,30 @@ fn take_header(head: &mut Vec<u8>, bytes: &mut &[u8]) -> Result<Option<Header>> 
 
 impl Reading {
     /// Takes bytes for as many tensors as they are enough for; those that are whole go into `tensors`. What is no
-    /// parameter is skipped: mask buffers like `h.N.attn.bias`, optimizers' numbers, a tied head.
+    /// parameter is skipped: mask buffers like `h.N.attn.bias`, optimizers' numbers.
     fn read(&mut self, bytes: &mut &[u8], tensors: &mut HashMap<String, Tensor>) -> Result<()> {
-        let left = self.header.data_bytes - self.at;
+        loop {
+            self.read_to_stop(bytes, tensors)?;
+            if bytes.is_empty() || self.at == self.header.data_bytes {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_to_stop(&mut self, bytes: &mut &[u8], tensors: &mut HashMap<String, Tensor>) -> Result<()> {
+        let stop = self.stops.iter().copied().filter(|&stop| stop > self.at).min().unwrap_or(u64::MAX);
+        let left = stop.min(self.header.data_bytes) - self.at;
         let (used, rest) = bytes.split_at(usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())));
         let (from, to) = (self.at, self.at + used.len() as u64);
         while let Some(info) = self.header.tensors.get(self.next)
             && (info.start < to || info.end <= to)
         {
-            if let Some(&dtype) = self.parameters.get(canonical(&info.name)) {
-                let converter = Converter::new(info.clone(), dtype)?;
+            let is_shared = self.open.iter().any(|open| is_twin(&self.header.tensors[open.index], info));
+            if let Some(&dtype) = self.parameters.get(canonical(&info.name)).filter(|_| !is_shared) {
+                let converter = match tensors.get(twin(canonical(&info.name))) {
+                    Some(twin) => Converter::beside(twin.clone(), info.clone(), dtype),
+                    None => Converter::new(info.clone(), dtype)?,
+                };
                 self.open.push(Open { index: self.next, converter, crc: info.crc.map(|_| Crc::new()) });
             }
             self.next += 1;
@@ -316,7 +398,11 @@ impl Reading {
                 let name = &info.name;
                 return Err(Error::Weights(format!("is damaged: {name} has another checksum. Get the file again.")));
             }
-            tensors.insert(canonical(&info.name).to_owned(), converter.finish()?);
+            let tensor = converter.finish()?;
+            if let Some(again) = self.header.tensors.iter().find(|other| is_twin(info, other)) {
+                tensors.insert(canonical(&again.name).to_owned(), tensor.clone());
+            }
+            tensors.insert(canonical(&info.name).to_owned(), tensor);
         }
         self.at = to;
         *bytes = rest;

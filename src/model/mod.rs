@@ -8,8 +8,10 @@ pub mod layout;
 pub mod load;
 pub mod pytorch;
 pub mod safetensors;
+mod settle;
 pub mod small;
 pub mod tokenizer;
+pub mod variant;
 pub mod weights;
 mod words;
 
@@ -17,4 +19,5 @@ pub use config::Config;
 pub use load::{Model, ModelLoader};
 pub use small::SmallFiles;
 pub use tokenizer::{Tokenizer, Vocabulary};
+pub use variant::{Activation, Variant};
 pub use weights::{WeightDtype, Weights};

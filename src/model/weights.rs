@@ -43,7 +43,7 @@ impl WeightDtype {
     }
 }
 
-/// All parameters, matrices in the type the model was loaded with ([`in_f32`] reads either), the rest f32. The unembedding is `wte` again (tied).
+/// All parameters, matrices in the type the model was loaded with ([`in_f32`] reads either), the rest f32.
 #[derive(Debug, Clone)]
 pub struct Weights {
     /// Token embedding, `[vocab, d_model]`.
@@ -52,6 +52,8 @@ pub struct Weights {
     pub wpe: Tensor,
     pub blocks: Vec<Block>,
     pub ln_f: LayerNorm,
+    /// The unembedding, `[vocab, d_model]`, where it isn't `wte` again.
+    pub head: Option<Tensor>,
 }
 
 /// One transformer block.
@@ -95,11 +97,70 @@ pub fn canonical(mut name: &str) -> &str {
     name
 }
 
+/// The token embedding's name, and that of an unembedding of its own.
+pub const EMBEDDING: &str = "wte.weight";
+pub const HEAD: &str = "lm_head.weight";
+
 /// Every tensor a model of this shape has, by canonical name, with its shape; made as they are asked for, so that who
 /// compares them with a file stops at the first that isn't in it.
 pub fn parameters(config: &Config) -> impl Iterator<Item = (String, Vec<usize>)> {
     let [wte, wpe, ln_f @ ..] = outside(config);
-    [wte, wpe].into_iter().chain((0..config.n_layer).flat_map(|l| block(config, l))).chain(ln_f)
+    let blocks = (0..config.n_layer).flat_map(|l| block(config, l));
+    [wte, wpe].into_iter().chain(blocks).chain(ln_f).chain(head(config))
+}
+
+/// The shape of the parameter of this canonical name, if the model has it.
+pub fn shape(config: &Config, name: &str) -> Option<Vec<usize>> {
+    let is_it = |(own, shape): (String, Vec<usize>)| (own == name).then_some(shape);
+    match name.strip_prefix("h.").and_then(|rest| rest.split_once('.')) {
+        Some((l, _)) => {
+            let l = l.parse().ok().filter(|&l| l < config.n_layer)?;
+            block(config, l).into_iter().find_map(is_it)
+        }
+        None => outside(config).into_iter().chain(head(config)).find_map(is_it),
+    }
+}
+
+/// The kinds of biases ([`BIASES`]) that a model lacks in all of its layers, of whose tensors nothing but canonical names
+/// is known to `has`. Nothing is remembered of a name: a config alone must not take memory.
+///
+/// # Errors
+/// What to say of the first weight that is lacking, or of a bias that other layers have.
+pub fn lacking_biases(config: &Config, has: impl Fn(&str) -> bool) -> Result<Vec<&'static str>, String> {
+    let lacking: Vec<&'static str> = BIASES.into_iter().filter(|kind| !has(&first_of(kind))).collect();
+    for (name, _) in parameters(config) {
+        let kind = lacking.iter().find(|kind| is_of(&name, kind));
+        match (has(&name), kind) {
+            (true, None) | (false, Some(_)) => {}
+            (true, Some(kind)) => return Err(lacks_what_others_have(&first_of(kind))),
+            (false, None) if name.ends_with(".bias") => return Err(lacks_what_others_have(&name)),
+            (false, None) => {
+                return Err(format!("lacks the tensor {name} that config.json asks for. Is it this model's file?"));
+            }
+        }
+    }
+    Ok(lacking)
+}
+
+fn lacks_what_others_have(name: &str) -> String {
+    format!("lacks the tensor {name}, which other layers have. Get the file again.")
+}
+
+pub const N_BIASES: usize = 7;
+
+/// Biases that a model may lack in all of its layers.
+pub const BIASES: [&str; N_BIASES] =
+    ["ln_1.bias", "attn.c_attn.bias", "attn.c_proj.bias", "ln_2.bias", "mlp.c_fc.bias", "mlp.c_proj.bias", "ln_f.bias"];
+
+/// Whether a parameter's name is of a kind of [`BIASES`].
+pub fn is_of(name: &str, kind: &str) -> bool {
+    let in_block = || name.strip_prefix("h.").and_then(|rest| rest.split_once('.'));
+    name == kind || in_block().is_some_and(|(_, rest)| rest == kind)
+}
+
+/// The name of a kind's first bias.
+fn first_of(kind: &str) -> String {
+    if kind == "ln_f.bias" { kind.to_owned() } else { format!("h.0.{kind}") }
 }
 
 /// The parameters that are in no block.
@@ -107,11 +168,17 @@ fn outside(config: &Config) -> [(String, Vec<usize>); 4] {
     let d = config.d_model;
     let named = |name: &str, shape: &[usize]| (name.to_owned(), shape.to_vec());
     [
-        named("wte.weight", &[config.vocab_size, d]),
+        named(EMBEDDING, &[config.vocab_size, d]),
         named("wpe.weight", &[config.n_ctx, d]),
         named("ln_f.weight", &[d]),
         named("ln_f.bias", &[d]),
     ]
+}
+
+/// The unembedding, where it is one of its own.
+fn head(config: &Config) -> Option<(String, Vec<usize>)> {
+    let shape = || vec![config.vocab_size, config.d_model];
+    (!config.variant.tie_word_embeddings).then(|| (HEAD.to_owned(), shape()))
 }
 
 /// Those of block `l`.
@@ -150,7 +217,8 @@ pub fn sum(config: &Config, figure: impl Fn(&[usize], u64) -> u64) -> u64 {
     let total = |parameters: &[(String, Vec<usize>)]| {
         parameters.iter().fold(0, |sum: u64, (_, shape)| sum.saturating_add(figure(shape, count(shape))))
     };
-    let (rest, block) = (total(&outside(config)), total(&block(config, 0)));
+    let outside: Vec<_> = outside(config).into_iter().chain(head(config)).collect();
+    let (rest, block) = (total(&outside), total(&block(config, 0)));
     rest.saturating_add(block.saturating_mul(config.n_layer as u64))
 }
 
@@ -175,6 +243,11 @@ impl Weights {
         if is_f16 { WeightDtype::F16 } else { WeightDtype::F32 }
     }
 
+    /// What residual vectors become logits by, `[vocab, d_model]`.
+    pub fn unembedding(&self) -> &Tensor {
+        self.head.as_ref().unwrap_or(&self.wte)
+    }
+
     /// Takes the model's tensors, named as [`parameters`] names them, out of `tensors`.
     ///
     /// # Errors
@@ -185,8 +258,9 @@ impl Weights {
                 Error::Weights(format!("lacks the tensor {name}. Is it this model's file? Get it again."))
             })
         };
-        let wte = take("wte.weight")?;
+        let wte = take(EMBEDDING)?;
         let wpe = take("wpe.weight")?;
+        let head = head(config).map(|(name, _)| take(&name)).transpose()?;
         let mut pair =
             |name: String| Ok::<_, Error>((take(&format!("{name}.weight"))?, take(&format!("{name}.bias"))?));
         let mut blocks = Vec::new();
@@ -201,7 +275,7 @@ impl Weights {
             });
         }
         let ln_f = pair("ln_f".into())?.into();
-        Ok(Weights { wte, wpe, blocks, ln_f })
+        Ok(Weights { wte, wpe, blocks, ln_f, head })
     }
 }
 

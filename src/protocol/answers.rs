@@ -47,6 +47,8 @@ pub struct ModelInfo {
     pub dtype: WeightDtype,
     /// None for the demo model, this site's folders and files.
     pub origin: Option<Origin>,
+    /// What a person should know of how the weights were read, in sentences.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

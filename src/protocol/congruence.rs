@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Bulk, Bytes, TokenArgument};
+use crate::error::{Error, Result};
+use crate::model::Variant;
 
 /// Which product of weights a congruence is. The neuron's output weights are its row of `W_out`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -16,16 +18,53 @@ pub enum Convention {
     /// Centred output weights and the unembedding with the final LayerNorm's weight folded in, less its mean over
     /// `d_model` and over the vocabulary: what a neuron writes into the logits, but for the LayerNorm's division.
     Unembed,
+    /// As the notebook's, with the unembedding in the embedding's place; only where they are two.
+    #[serde(rename = "notebook-unembedding")]
+    NotebookUnembedding,
+    /// Output weights and unembedding as the file has them; only where it isn't the embedding.
+    #[serde(rename = "raw-unembedding")]
+    RawUnembedding,
 }
 
 impl Convention {
-    pub const ALL: [Convention; 3] = [Convention::Notebook, Convention::Raw, Convention::Unembed];
+    pub const ALL: [Convention; 5] = [
+        Convention::Notebook,
+        Convention::Raw,
+        Convention::Unembed,
+        Convention::NotebookUnembedding,
+        Convention::RawUnembedding,
+    ];
+
+    /// Those that a model has figures by: all, or the first three where the unembedding is the embedding.
+    pub fn of_model(variant: &Variant) -> &'static [Convention] {
+        if variant.tie_word_embeddings { &Self::ALL[..3] } else { &Self::ALL }
+    }
+
+    /// Whether it takes tokens' rows of the unembedding, or of the embedding.
+    pub fn takes_unembedding(self) -> bool {
+        !matches!(self, Convention::Notebook | Convention::Raw)
+    }
+
+    /// # Errors
+    /// [`Error::BadOption`] for a convention that says nothing new of a model whose unembedding is the embedding.
+    pub fn check(self, variant: &Variant) -> Result<()> {
+        if Self::of_model(variant).contains(&self) {
+            return Ok(());
+        }
+        let problem = format!(
+            "{} is for models with an unembedding of their own; this one's is its embedding. Use notebook, raw or unembed.",
+            self.name()
+        );
+        Err(Error::BadOption { option: "convention", problem })
+    }
 
     pub fn name(self) -> &'static str {
         match self {
             Convention::Notebook => "notebook",
             Convention::Raw => "raw",
             Convention::Unembed => "unembed",
+            Convention::NotebookUnembedding => "notebook-unembedding",
+            Convention::RawUnembedding => "raw-unembedding",
         }
     }
 

@@ -170,7 +170,7 @@ pub enum Unit {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
-    Loaded(ModelInfo),
+    Loaded(Box<ModelInfo>),
     Described(Description),
     Kept(Kept),
     /// What is kept after the deletion.
@@ -199,5 +199,5 @@ pub enum Answer {
     Bench(Bench),
     /// The reader's answer, in JSON.
     Read(String),
-    Info(Info),
+    Info(Box<Info>),
 }

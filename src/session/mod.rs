@@ -29,6 +29,7 @@ pub struct Session {
     origin: Option<Origin>,
     vocabulary: Vocabulary,
     engine: CpuEngine,
+    notes: Vec<String>,
     /// The last prompt's run: prediction, lens and table of one prompt share it.
     last: RefCell<Option<(Vec<u32>, Rc<BaseRun>)>>,
     /// Runs that patches and edits resume, newest first.
@@ -47,6 +48,7 @@ impl Session {
             origin: None,
             vocabulary: model.vocabulary,
             engine,
+            notes: model.notes,
             last: RefCell::new(None),
             bases: RefCell::default(),
             tables: tables::Tables::default(),
@@ -70,6 +72,7 @@ impl Session {
             parameters,
             dtype: self.engine.dtype(),
             origin: self.origin.clone(),
+            notes: self.notes.clone(),
         }
     }
 

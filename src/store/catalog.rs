@@ -66,6 +66,7 @@ impl Known {
             vocab_size: 50257,
             ln_eps: 1e-5,
             bos_token_id: Some(50256),
+            variant: Default::default(),
         }
     }
 }

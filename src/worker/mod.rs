@@ -158,7 +158,7 @@ impl Desk {
                 threads::set(source.threads.unwrap_or(1));
                 let info = session.info();
                 self.session.replace(Some(Rc::new(session)));
-                Ok(Answer::Loaded(info))
+                Ok(Answer::Loaded(Box::new(info)))
             }
             Request::Describe(_) | Request::Kept | Request::Forget { .. } | Request::Verify { .. } => {
                 self.library.answer(&ticket.request, &control, &on_event).await
@@ -167,7 +167,7 @@ impl Desk {
                 let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
                 self.reading.ask(ticket.id, call, session, &control, on_event).await
             }
-            Request::Info => Ok(Answer::Info(info(self.session.borrow().as_deref()))),
+            Request::Info => Ok(Answer::Info(Box::new(info(self.session.borrow().as_deref())))),
             request => {
                 let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
                 session.answer(request, &control, on_event).await

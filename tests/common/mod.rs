@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 pub mod parts;
+pub mod plain;
 
 use peartree::engine::{Unhurried, complete};
 use peartree::error::Result;

@@ -5,10 +5,14 @@ import path from "node:path";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/model-p/", import.meta.url));
 
-/** Files for page.setInputFiles: [{ name, mimeType, buffer }]. */
-export function largerModel({ layers = 6, heads = 8, width = 256, inner = 4 * width } = {}) {
+/**
+ * Files for page.setInputFiles: [{ name, mimeType, buffer }]. A `variant` has relu, attention scaled by layer, an
+ * unembedding of its own and no biases.
+ */
+export function largerModel({ layers = 6, heads = 8, width = 256, inner = 4 * width, variant = false } = {}) {
   const config = JSON.parse(readFileSync(path.join(FIXTURES, "config.json"), "utf8"));
   Object.assign(config, { n_layer: layers, n_head: heads, n_embd: width, n_inner: inner });
+  if (variant) Object.assign(config, { activation_function: "relu", scale_attn_by_inverse_layer_idx: true });
   const [d, m] = [width, inner];
   const shapes = { "wte.weight": [config.vocab_size, d], "wpe.weight": [config.n_positions, d] };
   for (let l = 0; l < layers; l++) {
@@ -17,10 +21,11 @@ export function largerModel({ layers = 6, heads = 8, width = 256, inner = 4 * wi
     };
     for (const [name, shape] of Object.entries(block)) {
       shapes[`h.${l}.${name}.weight`] = shape;
-      shapes[`h.${l}.${name}.bias`] = shape.slice(-1);
+      if (!variant) shapes[`h.${l}.${name}.bias`] = shape.slice(-1);
     }
   }
-  shapes["ln_f.weight"] = shapes["ln_f.bias"] = [d];
+  shapes["ln_f.weight"] = [d];
+  shapes[variant ? "lm_head.weight" : "ln_f.bias"] = variant ? [config.vocab_size, d] : [d];
   const header = {};
   let offset = 0;
   for (const [name, shape] of Object.entries(shapes)) {
@@ -30,7 +35,7 @@ export function largerModel({ layers = 6, heads = 8, width = 256, inner = 4 * wi
   const values = new Float32Array(offset / 4);
   let seed = 1;
   for (const [name, { shape, data_offsets }] of Object.entries(header)) {
-    const scale = shape.length === 1 ? 0 : name.startsWith("w") ? 0.3 : 1.5 / Math.sqrt(shape[0]);
+    const scale = shape.length === 1 ? 0 : /^(w|lm_)/.test(name) ? 0.3 : 1.5 / Math.sqrt(shape[0]);
     const constant = /ln_.*weight/.test(name) ? 1 : 0;
     for (let i = data_offsets[0] / 4; i < data_offsets[1] / 4; i++) {
       // a linear congruence will do: the weights need only differ

@@ -18,9 +18,9 @@ pub async fn column<E: Products>(
     let config = engine.config();
     let weighing = Weighing::new(engine, convention).await?;
     let mut sum = vec![0.0; config.d_model];
-    for embedding in engine.embeddings(tokens).await?.chunks_exact_mut(config.d_model) {
-        weighing.direction(embedding);
-        sum.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += *value);
+    for row in engine.token_rows(weighing.rows(), tokens).await?.chunks_exact_mut(config.d_model) {
+        weighing.direction(row);
+        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += *value);
     }
     let mut column = Vec::with_capacity(config.n_layer * config.d_mlp);
     for layer in 0..config.n_layer {

@@ -1,16 +1,19 @@
-//! Congruence: the product of a neuron's output weights with a token's embedding. SPEC rows 8 to 11 and 13.
+//! Congruence: the product of a neuron's output weights with a token's embedding or unembedding. SPEC rows 8 to 11 and 13.
 //!
-//! With `w` a neuron's row of `W_out`, `e` a token's row of `wte`, `c(x)` a vector less its mean over `d_model`, `g` the
-//! final LayerNorm's weight and `ē` the mean embedding, the three conventions are
+//! With `w` a neuron's row of `W_out`, `e` a token's row of `wte`, `u` its row of the unembedding (often the same), `c(x)`
+//! a vector less its mean over `d_model`, `g` the final LayerNorm's weight and `ū` the mean of all `u`, the conventions are
 //!
 //! | | | computed as |
 //! |---|---|---|
 //! | notebook | `c(w) · c(e)` | `c(w) · e` |
 //! | raw | `w · e` | `w · e` |
-//! | unembed | `c(w) · c(g (e - ē))` | `g c(w) · e - g c(w) · ē` |
+//! | unembed | `c(w) · c(g (u - ū))` | `g c(w) · u - g c(w) · ū` |
+//! | notebook-unembedding | `c(w) · c(u)` | `c(w) · u` |
+//! | raw-unembedding | `w · u` | `w · u` |
 //!
-//! since what is centred on one side needs no centring on the other. So each is `u · e + o`, with a vector and a number
-//! for each neuron, and the embeddings stay as they lie.
+//! since what is centred on one side needs no centring on the other. The last two are for models with an unembedding of
+//! their own. So each is the product of one row of weights a token with a vector for each neuron, plus a number for each
+//! neuron, and the rows stay as they lie.
 
 pub mod column;
 pub mod hubs;
@@ -20,7 +23,7 @@ pub mod table;
 
 use std::ops::Range;
 
-use crate::engine::Products;
+use crate::engine::{Products, TokenRows};
 use crate::error::Result;
 use crate::protocol::Convention;
 
@@ -31,27 +34,28 @@ pub struct Weighing {
     unembed: Option<Unembed>,
 }
 
-/// `ē` and `g`.
+/// `ū` and `g`.
 struct Unembed {
-    mean_embedding: Vec<f64>,
+    mean_row: Vec<f64>,
     final_weight: Vec<f32>,
 }
 
-/// Neurons as what embeddings are multiplied with.
+/// Neurons as what tokens' rows are multiplied with.
 pub struct Vectors {
-    /// `u`, `[neurons, d_model]`
+    /// `[neurons, d_model]`
     pub vectors: Vec<f32>,
-    /// `o`, `[neurons]`
+    /// `[neurons]`
     pub offsets: Vec<f32>,
 }
 
 impl Weighing {
     /// # Errors
-    /// What the engine fails with.
+    /// [`crate::error::Error::BadOption`] for a convention that isn't the model's; what the engine fails with.
     pub async fn new<E: Products>(engine: &E, convention: Convention) -> Result<Self> {
+        convention.check(&engine.config().variant)?;
         let unembed = match convention {
             Convention::Unembed => Some(Unembed {
-                mean_embedding: engine.mean_embedding().await?,
+                mean_row: engine.mean_row(rows_of(convention)).await?,
                 final_weight: engine.final_weight().await?,
             }),
             _ => None,
@@ -77,27 +81,40 @@ impl Weighing {
         Ok(Vectors { vectors, offsets })
     }
 
-    /// Turns `w` into `u`; returns `o`.
+    /// Turns `w` into what tokens' rows are multiplied with; returns what is added.
     fn weigh(&self, vector: &mut [f32]) -> f32 {
-        if self.convention != Convention::Raw {
+        if !self.is_raw() {
             centre(vector);
         }
-        let Some(Unembed { mean_embedding, final_weight }) = &self.unembed else { return 0.0 };
+        let Some(Unembed { mean_row, final_weight }) = &self.unembed else { return 0.0 };
         vector.iter_mut().zip(final_weight).for_each(|(value, weight)| *value *= weight);
-        -dot(vector, mean_embedding) as f32
+        -dot(vector, mean_row) as f32
     }
 
-    /// Turns a token's embedding into the direction whose product with `w` is the congruence.
-    pub fn direction(&self, embedding: &mut [f32]) {
-        if let Some(Unembed { mean_embedding, final_weight }) = &self.unembed {
-            for ((value, mean), weight) in embedding.iter_mut().zip(mean_embedding).zip(final_weight) {
+    /// Which rows of tokens are multiplied with.
+    pub fn rows(&self) -> TokenRows {
+        rows_of(self.convention)
+    }
+
+    fn is_raw(&self) -> bool {
+        matches!(self.convention, Convention::Raw | Convention::RawUnembedding)
+    }
+
+    /// Turns a token's row into the direction whose product with `w` is the congruence.
+    pub fn direction(&self, row: &mut [f32]) {
+        if let Some(Unembed { mean_row, final_weight }) = &self.unembed {
+            for ((value, mean), weight) in row.iter_mut().zip(mean_row).zip(final_weight) {
                 *value = ((f64::from(*value) - mean) as f32) * weight;
             }
         }
-        if self.convention != Convention::Raw {
-            centre(embedding);
+        if !self.is_raw() {
+            centre(row);
         }
     }
+}
+
+fn rows_of(convention: Convention) -> TokenRows {
+    if convention.takes_unembedding() { TokenRows::Unembedding } else { TokenRows::Embedding }
 }
 
 /// Takes the mean out of a vector.

@@ -2,7 +2,7 @@
 
 use super::{Weighing, centre, largest};
 use crate::engine::cpu::kernels::matmul::dot;
-use crate::engine::{Control, Products};
+use crate::engine::{Control, Products, TokenRows};
 use crate::error::Result;
 use crate::protocol::{Convention, NeuronValue};
 
@@ -24,12 +24,12 @@ pub async fn output_row<E: Products>(
     let weighing = Weighing::new(engine, convention).await?;
     let place = layer * engine.config().d_mlp + neuron;
     let found = weighing.vectors(engine, place..place + 1).await?;
-    let mut row = engine.token_products(&found.vectors).await?;
+    let mut row = engine.token_products(weighing.rows(), &found.vectors).await?;
     row.iter_mut().for_each(|value| *value += found.offsets[0]);
     Ok(row)
 }
 
-/// What a neuron reads of every token's embedding, `[vocab]`: its column of `W_in` as it is ([`Convention::Raw`]), else
+/// What a neuron reads of every token's embedding, `[vocab]`: its column of `W_in` as it is (in the raw conventions), else
 /// with LayerNorm 2's weight folded in and centred. The LayerNorm's division, which depends on the prompt, is left out.
 ///
 /// # Errors
@@ -41,8 +41,10 @@ pub async fn input_row<E: Products>(
     neuron: usize,
 ) -> Result<Vec<f32>> {
     let weights = engine.input_weights(layer, neuron).await?;
-    let column = if convention == Convention::Raw { &weights.raw } else { &weights.folded };
-    engine.token_products(column).await
+    let is_raw = matches!(convention, Convention::Raw | Convention::RawUnembedding);
+    let column = if is_raw { &weights.raw } else { &weights.folded };
+    // whatever a neuron writes to, it reads embeddings
+    engine.token_products(TokenRows::Embedding, column).await
 }
 
 /// The neurons whose output weights, centred, lie closest to those of one, by the cosine of the angle; and the length of

@@ -32,7 +32,8 @@ pub struct Making {
     pub about: About,
     pub k: usize,
     weighing: Weighing,
-    mean_embedding: Vec<f64>,
+    /// The mean of the tokens' rows.
+    mean_row: Vec<f64>,
     /// The blocks that are done.
     pub neurons: Extremes,
     pub tokens: Extremes,
@@ -61,13 +62,13 @@ impl Making {
         let config = engine.config();
         let k = checked_k(config, k)?;
         let weighing = Weighing::new(engine, convention).await?;
-        let mean_embedding = engine.mean_embedding().await?;
+        let mean_row = engine.mean_row(weighing.rows()).await?;
         let tokens = token_spreads(engine, &weighing, control).await?;
         Ok(Making {
             about: About::of(config, convention, hash),
             k,
             weighing,
-            mean_embedding,
+            mean_row,
             neurons: Extremes::new(k, Vec::new()),
             tokens: Extremes::new(k, tokens),
             current: None,
@@ -80,10 +81,11 @@ impl Making {
     /// What the engine fails with.
     pub async fn resumed<E: Products>(engine: &E, about: About, parts: Parts) -> Result<Self> {
         let weighing = Weighing::new(engine, about.convention).await?;
+        let mean_row = engine.mean_row(weighing.rows()).await?;
         let mut making = Making {
             k: parts.neurons.k(),
             weighing,
-            mean_embedding: engine.mean_embedding().await?,
+            mean_row,
             neurons: parts.neurons,
             tokens: parts.tokens,
             current: None,
@@ -132,7 +134,7 @@ impl Making {
         };
         let tile = current.next_token..self.about.vocab.min(current.next_token + TILE);
         current.next_token = tile.end;
-        engine.project_topk(&current.block, tile, &mut self.tokens, &mut current.found).await?;
+        engine.project_topk(self.weighing.rows(), &current.block, tile, &mut self.tokens, &mut current.found).await?;
         if current.next_token < self.about.vocab {
             self.current = Some(current);
             return Ok(false);
@@ -166,13 +168,13 @@ impl Making {
         let d_model = engine.config().d_model;
         let rows = found.vectors.chunks_exact(d_model).zip(&found.offsets);
         let means: Vec<f32> =
-            rows.map(|(vector, offset)| (dot(vector, &self.mean_embedding) + f64::from(*offset)) as f32).collect();
+            rows.map(|(vector, offset)| (dot(vector, &self.mean_row) + f64::from(*offset)) as f32).collect();
         let block = Block::new(range.start, &found.vectors, &found.offsets, d_model);
         let mut squares = vec![0.0; means.len()];
         let mut count = 0;
         for tokens in sample(self.about.vocab) {
             count += tokens.len();
-            for row in engine.project(&block, tokens).await?.chunks_exact(means.len()) {
+            for row in engine.project(self.weighing.rows(), &block, tokens).await?.chunks_exact(means.len()) {
                 add_squares(row, &means, &mut squares);
             }
         }
@@ -216,7 +218,8 @@ async fn token_spreads<E: Products>(engine: &E, weighing: &Weighing, control: &i
     }
     let mean: Vec<f32> = sum.iter().map(|sum| (sum / n_neurons as f64) as f32).collect();
     let mean_offset = (offset / n_neurons as f64) as f32;
-    let means: Vec<f32> = engine.token_products(&mean).await?.iter().map(|product| product + mean_offset).collect();
+    let products = engine.token_products(weighing.rows(), &mean).await?;
+    let means: Vec<f32> = products.iter().map(|product| product + mean_offset).collect();
     let (mut vectors, mut offsets) = (Vec::new(), Vec::new());
     for neurons in sample(n_neurons) {
         let found = weighing.vectors(engine, neurons).await?;
@@ -227,7 +230,7 @@ async fn token_spreads<E: Products>(engine: &E, weighing: &Weighing, control: &i
     let mut spreads = Vec::with_capacity(config.vocab_size);
     for start in (0..config.vocab_size).step_by(TILE) {
         let tokens = start..config.vocab_size.min(start + TILE);
-        let products = engine.project(&block, tokens.clone()).await?;
+        let products = engine.project(weighing.rows(), &block, tokens.clone()).await?;
         for (row, &mean) in products.chunks_exact(block.rows).zip(&means[tokens]) {
             let squares = row.iter().map(|&value| f64::from(value - mean).powi(2)).sum();
             spreads.push(spread(mean, squares, row.len()));

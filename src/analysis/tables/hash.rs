@@ -2,14 +2,14 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Control, Products};
+use crate::engine::{Control, Products, TokenRows};
 use crate::error::Result;
 
 /// Rows that are read at once.
 const ROWS: usize = 1024;
 
 /// SHA-256, in hexadecimal, of what congruence depends on: the numbers of layers, neurons a layer, dimensions and tokens as
-/// u32, then `W_out` layer by layer, `wte` and `ln_f.weight` as f32, all little-endian, row-major and as the engine holds
+/// u32, then `W_out` layer by layer, `wte`, `ln_f.weight` and an unembedding of the model's own, if it has one, as f32, all little-endian, row-major and as the engine holds
 /// them. So it doesn't matter how the file spells its names or in what pieces it came; weights rounded to f16 are others.
 ///
 /// # Errors
@@ -27,13 +27,22 @@ pub async fn model_hash<E: Products>(engine: &E, control: &impl Control) -> Resu
             control.breathe().await?;
         }
     }
-    for start in (0..config.vocab_size).step_by(ROWS) {
-        let tokens: Vec<u32> = (start..config.vocab_size.min(start + ROWS)).map(|token| token as u32).collect();
-        update(&mut hasher, &engine.embeddings(&tokens).await?);
+    token_rows(engine, TokenRows::Embedding, &mut hasher, control).await?;
+    update(&mut hasher, &engine.final_weight().await?);
+    if !config.variant.tie_word_embeddings {
+        token_rows(engine, TokenRows::Unembedding, &mut hasher, control).await?;
+    }
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+async fn token_rows<E: Products>(engine: &E, of: TokenRows, hasher: &mut Sha256, control: &impl Control) -> Result<()> {
+    let vocab = engine.config().vocab_size;
+    for start in (0..vocab).step_by(ROWS) {
+        let tokens: Vec<u32> = (start..vocab.min(start + ROWS)).map(|token| token as u32).collect();
+        update(hasher, &engine.token_rows(of, &tokens).await?);
         control.breathe().await?;
     }
-    update(&mut hasher, &engine.final_weight().await?);
-    Ok(hexadecimal(&hasher.finalize()))
+    Ok(())
 }
 
 fn update(hasher: &mut Sha256, values: &[f32]) {

@@ -3,7 +3,8 @@
 //! # The file, version 2
 //!
 //! A `.safetensors` file. Its `__metadata__` holds `format` = `peartree-congruence`, `version` = `2`, `model` (the model's
-//! hash, see [`model_hash`]), `convention` (`notebook`, `raw`, `unembed`), `k`, `n_layer`, `d_mlp`, `vocab`, and for every tensor `sha256.NAME`, the
+//! hash, see [`model_hash`]), `convention` (`notebook`, `raw`, `unembed`,
+//! and of models with an unembedding of their own `notebook-unembedding` and `raw-unembedding`), `k`, `n_layer`, `d_mlp`, `vocab`, and for every tensor `sha256.NAME`, the
 //! SHA-256 of its bytes in hexadecimal. (Version 1 had no hashes: such a file is refused and made again.) With `N =
 //! n_layer * d_mlp` neurons, counted through all layers, and `V` tokens, its tensors are
 //!
@@ -63,8 +64,9 @@ impl About {
     }
 
     /// # Errors
-    /// [`Error::Table`] unless the table is this model's.
+    /// [`Error::Table`] unless the table is this model's; [`Error::BadOption`] for a convention that isn't.
     pub fn check(&self, config: &Config, model: &str) -> Result<()> {
+        self.convention.check(&config.variant)?;
         let ours = About::of(config, self.convention, model.to_owned());
         if *self == ours {
             return Ok(());

@@ -18,7 +18,16 @@ pub fn said(convention: Convention) -> &'static str {
         Convention::Unembed => {
             "unembed: output weights less their mean, and the unembedding with the final LayerNorm folded in and centred"
         }
+        Convention::NotebookUnembedding => {
+            "the notebook’s with the unembedding: output weights and unembedding, each less its mean over d_model"
+        }
+        Convention::RawUnembedding => "raw with the unembedding: output weights and unembedding as the file has them",
     }
+}
+
+/// What of a token is multiplied with.
+pub fn rows(convention: Convention) -> &'static str {
+    if convention.takes_unembedding() { "unembedding" } else { "embedding" }
 }
 
 /// `L31 N892`.

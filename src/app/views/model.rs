@@ -105,7 +105,7 @@ pub fn Model(props: &Props) -> Html {
 fn line(model: Option<&ModelInfo>) -> Html {
     let Some(model) = model else { return html! { <p class="model-line"><b>{ "No model yet" }</b></p> } };
     let config = &model.config;
-    let facts = [
+    let mut facts = vec![
         format!("{} layers", config.n_layer),
         format!("width {}", whole(config.d_model as u64)),
         format!("{} heads", config.n_head),
@@ -114,6 +114,7 @@ fn line(model: Option<&ModelInfo>) -> Html {
         format!("context {}", whole(config.n_ctx as u64)),
         dtype(model.dtype).to_owned(),
     ];
+    facts.extend(config.variant.words());
     let commit = model.origin.as_ref().and_then(|origin| origin.commit.as_deref());
     let is_kept = model.origin.is_some();
     let name = if model.name == demo().name { "Demo model" } else { model.name.as_str() };
@@ -125,6 +126,7 @@ fn line(model: Option<&ModelInfo>) -> Html {
             if is_kept {
                 <span class="is-kept">{ ", kept on this device" }</span>
             }
+            { for model.notes.iter().map(|note| html! { <span class="model-note">{ format!(" {note}") }</span> }) }
         </p>
     }
 }

@@ -5,8 +5,8 @@
 
 use super::CpuEngine;
 use super::base::CpuBase;
+use super::kernels::activation::slope;
 use super::kernels::attention::{Past, Run};
-use super::kernels::gelu::slope;
 use super::kernels::matmul::{add_scaled, dot};
 use super::kernels::norm;
 use super::matrix::matrix;
@@ -65,7 +65,7 @@ impl CpuEngine {
     fn mlp_backwards(&self, block: &Block, resid_mid: &[f32], post: &[f32], g: &mut [f32]) -> Result<()> {
         let normed = self.normed(&block.ln_2, resid_mid)?;
         let mut slopes = product(&block.c_fc, &normed)?;
-        slope(&mut slopes);
+        slope(self.config.variant.activation_function, &mut slopes);
         slopes.iter_mut().zip(post).for_each(|(slope, post)| *slope *= post);
         let normed = backwards(&block.c_fc, &slopes)?;
         add_norm_backwards(resid_mid, &values(&block.ln_2.weight)?, self.config.ln_eps, &normed, g);
@@ -88,7 +88,8 @@ impl CpuEngine {
         let past = &base.past[layer];
         let past = Past { keys: &past.keys[..first * d_model], values: &past.values[..first * d_model] };
         let n_rows = base.n_pos() - first;
-        let run = Run { qkv: &qkv, past, queries: 0..n_rows, n_head: self.config.n_head, d_model };
+        let scale = self.config.attention_scale(layer);
+        let run = Run { qkv: &qkv, past, queries: 0..n_rows, n_head: self.config.n_head, d_model, scale };
         let g_qkv = qkv_backwards(&run, z);
         let normed = backwards(&block.c_attn, &g_qkv)?;
         add_norm_backwards(resid_pre, &values(&block.ln_1.weight)?, self.config.ln_eps, &normed, g);
@@ -144,7 +145,6 @@ fn add_norm_backwards(x: &[f32], weight: &[f32], eps: f64, g_out: &[f32], g: &mu
 fn qkv_backwards(run: &Run<'_>, g_z: &[f32]) -> Vec<f32> {
     let (d_model, n_key) = (run.d_model, run.n_key());
     let d_head = d_model / run.n_head;
-    let scale = 1.0 / (d_head as f32).sqrt();
     let n_rows = run.queries.len();
     let n_past = n_key - n_rows;
     let mut pattern = vec![0.0; run.n_head * n_rows * n_key];
@@ -158,7 +158,7 @@ fn qkv_backwards(run: &Run<'_>, g_z: &[f32]) -> Vec<f32> {
             let by_weight: Vec<f32> = (0..weights.len()).map(|key| dot(g_z, run.seen(key, 2, head))).collect();
             let mean = dot(&by_weight, weights);
             for (key, (weight, by_weight)) in weights.iter().zip(&by_weight).enumerate() {
-                let g_score = scale * weight * (by_weight - mean);
+                let g_score = run.scale * weight * (by_weight - mean);
                 let from = at(query, 0, head);
                 add_scaled(run.seen(key, 1, head), g_score, &mut g[from..from + d_head]);
                 if let Some(row) = key.checked_sub(n_past) {

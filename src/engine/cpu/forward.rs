@@ -10,7 +10,7 @@ use candle_nn::ops;
 
 use crate::engine::site::{BlockSite, Site};
 use crate::model::weights::{Block, Conv1d, LayerNorm, in_f32};
-use crate::model::{Config, Weights};
+use crate::model::{Activation, Config, Weights};
 
 /// Sees the value at every site as the run meets it, and gives back the value with which the run goes on.
 pub trait Hooks {
@@ -32,14 +32,13 @@ pub fn embed(weights: &Weights, ids: &Tensor, hooks: &mut impl Hooks) -> Result<
 pub fn block(config: &Config, weights: &Block, layer: usize, x: Tensor, hooks: &mut impl Hooks) -> Result<Tensor> {
     let mut at = |site, value| hooks.at(Site::Block(layer, site), value);
     let pre = at(BlockSite::ResidPre, x)?;
-    let attn_out = attention(config, weights, &pre, &mut at)?;
+    let attn_out = attention(config, weights, layer, &pre, &mut at)?;
     let attn_out = at(BlockSite::AttnOut, attn_out)?;
     let mid = at(BlockSite::ResidMid, (pre + attn_out)?)?;
     let (centred, scale) = centre_and_scale(&mid, config.ln_eps)?;
     let normed = scale_and_shift(&weights.ln_2, &centred.broadcast_div(&at(BlockSite::Ln2Scale, scale)?)?)?;
     let pre = at(BlockSite::MlpPre, linear(&weights.c_fc, &normed)?)?;
-    // candle's `gelu` is the tanh form, GPT-2's gelu_new
-    let post = at(BlockSite::MlpPost, pre.gelu()?)?;
+    let post = at(BlockSite::MlpPost, activate(config.variant.activation_function, &pre)?)?;
     let mlp_out = at(BlockSite::MlpOut, linear(&weights.mlp_c_proj, &post)?)?;
     at(BlockSite::ResidPost, (mid + mlp_out)?)
 }
@@ -48,6 +47,7 @@ pub fn block(config: &Config, weights: &Block, layer: usize, x: Tensor, hooks: &
 fn attention(
     config: &Config,
     weights: &Block,
+    layer: usize,
     x: &Tensor,
     at: &mut impl FnMut(BlockSite, Tensor) -> Result<Tensor>,
 ) -> Result<Tensor> {
@@ -63,11 +63,25 @@ fn attention(
     };
     let (q, k, v) = (part(0, BlockSite::Q)?, part(1, BlockSite::K)?, part(2, BlockSite::V)?);
     // [batch, head, query, key]
-    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * (1.0 / (d_head as f64).sqrt()))?;
+    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * f64::from(config.attention_scale(layer)))?;
     let scores = scores.broadcast_add(&causal_mask(n_pos, x)?)?;
     let pattern = at(BlockSite::Pattern, ops::softmax(&scores, D::Minus1)?)?;
     let z = at(BlockSite::Z, pattern.matmul(&v)?.transpose(1, 2)?.contiguous()?)?;
     linear(&weights.attn_c_proj, &z.reshape((batch, n_pos, d_model))?)
+}
+
+/// The neurons' function, value by value.
+fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
+    match activation {
+        // candle's `gelu` is the tanh form
+        Activation::GeluNew => x.gelu(),
+        Activation::Gelu => x.gelu_erf(),
+        Activation::Gelu10 => x.gelu_erf()?.clamp(-10f32, 10f32),
+        Activation::QuickGelu => x * ops::sigmoid(&(x * 1.702)?)?,
+        Activation::Relu => x.relu(),
+        Activation::Silu => x.silu(),
+        Activation::Tanh => x.tanh(),
+    }
 }
 
 /// `[query, key]`: 0 where a query may look, minus infinity where the key lies after it.
@@ -105,7 +119,7 @@ pub fn scale_and_shift(ln: &LayerNorm, x: &Tensor) -> Result<Tensor> {
 
 /// Logits over the vocabulary: normalised `[rows, d_model] -> [rows, vocab]`.
 pub fn unembed(weights: &Weights, x: &Tensor) -> Result<Tensor> {
-    x.matmul(&in_f32(&weights.wte)?.to_dtype(x.dtype())?.t()?)
+    x.matmul(&in_f32(weights.unembedding())?.to_dtype(x.dtype())?.t()?)
 }
 
 /// The whole pass, as training needs it: `ids [batch, pos] -> logits [batch * pos, vocab]`.

@@ -125,7 +125,7 @@ impl CpuEngine {
     /// Logits of normalised rows: `[rows, d_model] -> [rows, vocab]`.
     fn logits(&self, normed: &[f32]) -> Result<Vec<f32>> {
         let mut logits = vec![0.0; normed.len() / self.config.d_model * self.config.vocab_size];
-        matrix(&self.weights.wte)?.linear_transposed(normed, &mut logits);
+        matrix(self.weights.unembedding())?.linear_transposed(normed, &mut logits);
         Ok(logits)
     }
 }
@@ -258,8 +258,8 @@ impl Engine for CpuEngine {
         for id in [tokens.0, tokens.1] {
             check_rows(&self.config, &[&[id]], 1)?;
         }
-        let wte = matrix(&self.weights.wte)?;
-        let (first, second) = (wte.row(tokens.0 as usize), wte.row(tokens.1 as usize));
+        let rows = matrix(self.weights.unembedding())?;
+        let (first, second) = (rows.row(tokens.0 as usize), rows.row(tokens.1 as usize));
         let difference: Vec<f32> = first.iter().zip(&second).map(|(a, b)| a - b).collect();
         let (weight, bias) = (values(&self.weights.ln_f.weight)?, values(&self.weights.ln_f.bias)?);
         let mut along: Vec<f32> = difference.iter().zip(weight.iter()).map(|(u, w)| u * w).collect();
@@ -313,8 +313,8 @@ impl Engine for CpuEngine {
     async fn unembed_tokens(&self, resid: &Activation, norm: FinalNorm<'_>, tokens: &[u32]) -> Result<Activation> {
         let d_model = self.config.d_model;
         let normed = self.final_norm(resid, norm)?;
-        let wte = matrix(&self.weights.wte)?;
-        let columns: Vec<Vec<f32>> = tokens.iter().map(|&id| wte.row(id as usize)).collect();
+        let unembedding = matrix(self.weights.unembedding())?;
+        let columns: Vec<Vec<f32>> = tokens.iter().map(|&id| unembedding.row(id as usize)).collect();
         let rows = normed.chunks_exact(d_model);
         let data = rows.flat_map(|row| columns.iter().map(move |column| kernels::matmul::dot(row, column))).collect();
         Ok(Activation { shape: vec![normed.len() / d_model, tokens.len()], data })

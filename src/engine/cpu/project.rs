@@ -9,7 +9,7 @@ use super::kernels::matmul::{linear, linear_transposed};
 use super::kernels::{norm, scan};
 use super::values::values;
 use super::{CpuEngine, check_rows};
-use crate::engine::products::{Block, InputWeights, Products};
+use crate::engine::products::{Block, InputWeights, Products, TokenRows};
 use crate::engine::{Engine, Extremes};
 use crate::error::{Error, Result};
 use crate::model::weights::in_f32;
@@ -45,19 +45,19 @@ impl Products for CpuEngine {
         Ok(InputWeights { raw, folded, bias, folded_bias: bias + shifted })
     }
 
-    async fn embeddings(&self, tokens: &[u32]) -> Result<Vec<f32>> {
-        let mut embeddings = Vec::with_capacity(tokens.len() * self.config.d_model);
+    async fn token_rows(&self, of: TokenRows, tokens: &[u32]) -> Result<Vec<f32>> {
+        let mut rows = Vec::with_capacity(tokens.len() * self.config.d_model);
         for &token in tokens {
             check_rows(&self.config, &[&[token]], 1)?;
-            embeddings.extend_from_slice(&values(&rows_of(&self.weights.wte, token as usize..token as usize + 1)?)?);
+            rows.extend_from_slice(&values(&rows_of(self.matrix_of(of), token as usize..token as usize + 1)?)?);
         }
-        Ok(embeddings)
+        Ok(rows)
     }
 
-    async fn mean_embedding(&self) -> Result<Vec<f64>> {
+    async fn mean_row(&self, of: TokenRows) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; self.config.d_model];
         for rows in pieces(self.config.vocab_size) {
-            let rows = rows_of(&self.weights.wte, rows)?;
+            let rows = rows_of(self.matrix_of(of), rows)?;
             for row in values(&rows)?.chunks_exact(self.config.d_model) {
                 sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
             }
@@ -70,23 +70,24 @@ impl Products for CpuEngine {
         Ok(values(&self.weights.ln_f.weight)?.to_vec())
     }
 
-    async fn token_products(&self, direction: &[f32]) -> Result<Vec<f32>> {
+    async fn token_products(&self, of: TokenRows, direction: &[f32]) -> Result<Vec<f32>> {
         let mut products = vec![0.0; self.config.vocab_size];
         for rows in pieces(self.config.vocab_size) {
             let out = &mut products[rows.clone()];
-            linear_transposed(direction, &values(&rows_of(&self.weights.wte, rows)?)?, self.config.d_model, out);
+            linear_transposed(direction, &values(&rows_of(self.matrix_of(of), rows)?)?, self.config.d_model, out);
         }
         Ok(products)
     }
 
-    async fn project(&self, block: &Block, tokens: Range<usize>) -> Result<Vec<f32>> {
+    async fn project(&self, of: TokenRows, block: &Block, tokens: Range<usize>) -> Result<Vec<f32>> {
         let mut tile = vec![0.0; tokens.len() * block.stride];
-        self.tile(block, tokens, &mut tile)?;
+        self.tile(of, block, tokens, &mut tile)?;
         Ok(tile.chunks_exact(block.stride).flat_map(|row| &row[..block.rows]).copied().collect())
     }
 
     async fn project_topk(
         &self,
+        of: TokenRows,
         block: &Block,
         tokens: Range<usize>,
         by_token: &mut Extremes,
@@ -94,7 +95,7 @@ impl Products for CpuEngine {
     ) -> Result<()> {
         TILE.with_borrow_mut(|tile| {
             tile.resize(tokens.len() * block.stride, 0.0);
-            self.tile(block, tokens.clone(), tile)?;
+            self.tile(of, block, tokens.clone(), tile)?;
             scan::tile(tile, block.stride, tokens, block.first, by_token, by_row);
             Ok(())
         })
@@ -102,14 +103,21 @@ impl Products for CpuEngine {
 }
 
 impl CpuEngine {
-    /// `tile [tokens, stride]`: products of the tokens' embeddings with the block's rows.
-    fn tile(&self, block: &Block, tokens: Range<usize>, tile: &mut [f32]) -> Result<()> {
+    fn matrix_of(&self, of: TokenRows) -> &Tensor {
+        match of {
+            TokenRows::Embedding => &self.weights.wte,
+            TokenRows::Unembedding => self.weights.unembedding(),
+        }
+    }
+
+    /// `tile [tokens, stride]`: products of the tokens' rows with the block's.
+    fn tile(&self, of: TokenRows, block: &Block, tokens: Range<usize>, tile: &mut [f32]) -> Result<()> {
         let config = self.config();
         if tokens.end > config.vocab_size || block.by_column.len() != config.d_model * block.stride {
             return Err(Error::Unsupported("This block of weights is another model's.".into()));
         }
-        let embeddings = rows_of(&self.weights.wte, tokens)?;
-        linear(&values(&embeddings)?, &block.by_column, Some(&block.offsets), block.stride, false, tile);
+        let rows = rows_of(self.matrix_of(of), tokens)?;
+        linear(&values(&rows)?, &block.by_column, Some(&block.offsets), block.stride, false, tile);
         Ok(())
     }
 

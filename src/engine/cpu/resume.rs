@@ -12,7 +12,7 @@ use candle_core::Storage;
 
 use super::CpuEngine;
 use super::base::CpuBase;
-use super::kernels::gelu::gelu;
+use super::kernels::activation::activate;
 use super::matrix::{Matrix, matrix};
 use super::rows::{RowHooks, Segment, Stream};
 use crate::engine::edit::{Edit, Part, width};
@@ -192,8 +192,9 @@ impl CpuEngine {
             _ => {
                 // MlpPre: through the neurons' own function on both sides
                 let (mut before, mut after) = (before.to_vec(), after.to_vec());
-                gelu(&mut before);
-                gelu(&mut after);
+                let activation = self.config.variant.activation_function;
+                activate(activation, &mut before);
+                activate(activation, &mut after);
                 add_written(&matrix(&block.mlp_c_proj.weight)?, &difference.columns, &after, &before, &mut x);
             }
         }

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
+use super::kernels::activation::activate;
 use super::kernels::attention::{Past, Run, attend};
-use super::kernels::gelu::gelu;
 use super::kernels::norm::{normalise, scales};
 use super::matrix::matrix;
 use super::values::values;
@@ -164,7 +164,7 @@ impl<C: Control> LayerPass<'_, C> {
         product(&self.weights.c_fc, &stream.normed, &mut stream.hidden)?;
         self.hook(hooks, BlockSite::MlpPre, &stream.segments, &mut stream.hidden);
         self.control.breathe().await?;
-        gelu(&mut stream.hidden);
+        activate(self.config.variant.activation_function, &mut stream.hidden);
         self.hook(hooks, BlockSite::MlpPost, &stream.segments, &mut stream.hidden);
         self.add_product(&self.weights.mlp_c_proj, BlockSite::MlpOut, stream, hooks)?;
         self.hook(hooks, BlockSite::ResidPost, &stream.segments, &mut stream.x);
@@ -208,6 +208,7 @@ impl<C: Control> LayerPass<'_, C> {
     /// Attention from `qkv` into `z`; of the wanted rows only.
     fn mix(&self, stream: &mut Stream, hooks: &mut impl RowHooks) {
         let (d_model, n_head) = (self.config.d_model, self.config.n_head);
+        let scale = self.config.attention_scale(self.layer);
         let runs: Vec<Run<'_>> = stream
             .segments
             .iter()
@@ -219,7 +220,7 @@ impl<C: Control> LayerPass<'_, C> {
                 });
                 let queries = if self.last_rows_only { n_rows - 1..n_rows } else { 0..n_rows };
                 let qkv = &stream.qkv[segment.rows.start * 3 * d_model..segment.rows.end * 3 * d_model];
-                Run { qkv, past, queries, n_head, d_model }
+                Run { qkv, past, queries, n_head, d_model, scale }
             })
             .collect();
         let rows: usize = runs.iter().map(|run| run.queries.len()).sum();

@@ -83,10 +83,10 @@ impl CpuEngine {
             return Ok(rows.to_vec());
         }
         let d_model = self.config.d_model;
-        let wte = matrix(&self.weights.wte)?;
+        let unembedding = matrix(self.weights.unembedding())?;
         // widened once: a hundredth of the vocabulary
-        let candidates: Vec<Vec<f32>> = tokens.iter().map(|&id| wte.row(id as usize)).collect();
-        let theirs: Vec<f32> = rivals.iter().flat_map(|&id| wte.row(id as usize)).collect();
+        let candidates: Vec<Vec<f32>> = tokens.iter().map(|&id| unembedding.row(id as usize)).collect();
+        let theirs: Vec<f32> = rivals.iter().flat_map(|&id| unembedding.row(id as usize)).collect();
         let mut undecided = Vec::new();
         for rows in rows.chunks(self.logit_rows()) {
             control.breathe().await?;

@@ -329,6 +329,7 @@ mod tests {
             vocab_size: 9,
             ln_eps: 1e-5,
             bos_token_id: None,
+            variant: Default::default(),
         };
         let can = |text: &str, aligned: &[(usize, usize)]| {
             text.parse::<EditText>().unwrap().can_be_made(&config, 3, aligned).map_err(|error| error.to_string())

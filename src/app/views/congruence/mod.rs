@@ -17,6 +17,7 @@ use crate::app::state::{Action, Dispatch, Shared, Weights, WeightsChange};
 use crate::app::widgets::complete::Suggestion;
 use crate::app::widgets::token::{quoted, visible};
 use crate::link::View;
+use crate::model::Variant;
 use crate::protocol::{Answer, Columns, ColumnsOptions, Convention, Lane, ModelInfo, Request, TokenArgument};
 use neuron_page::NeuronPage;
 use pairs::Pairs;
@@ -156,7 +157,14 @@ fn exact_token(words: &Option<Shared<Vocabulary>>) -> Callback<AttrValue, Result
 
 /// The convention that all three figures share.
 fn conventions(common: &Common, group: &'static str) -> Html {
-    let choice = |(convention, text): (Convention, &'static str)| {
+    let choice = |&convention: &Convention| {
+        let text = match convention {
+            Convention::Notebook => "notebook",
+            Convention::Raw => "raw",
+            Convention::Unembed => "unembedding",
+            Convention::NotebookUnembedding => "notebook with unembedding",
+            Convention::RawUnembedding => "raw with unembedding",
+        };
         let dispatch = common.dispatch.clone();
         let onchange =
             Callback::from(move |_: Event| dispatch.dispatch(Action::Weights(WeightsChange::Convention(convention))));
@@ -167,11 +175,11 @@ fn conventions(common: &Common, group: &'static str) -> Html {
             </label>
         }
     };
-    let all = [(Convention::Notebook, "notebook"), (Convention::Raw, "raw"), (Convention::Unembed, "unembedding")];
+    let variant = common.model.as_ref().map_or_else(Variant::default, |model| model.config.variant);
     html! {
         <fieldset class="choice conventions">
             <legend>{ "Convention" }</legend>
-            { for all.into_iter().map(choice) }
+            { for Convention::of_model(&variant).iter().map(choice) }
         </fieldset>
     }
 }

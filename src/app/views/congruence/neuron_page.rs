@@ -7,7 +7,7 @@ use crate::app::charts::histogram::Histogram;
 use crate::app::charts::scatter::{Points, Scatter};
 use crate::app::congruence::answer::use_answer;
 use crate::app::congruence::vocabulary::Vocabulary;
-use crate::app::congruence::{name, said, typed_neuron};
+use crate::app::congruence::{name, rows, said, typed_neuron};
 use crate::app::format::{number, signed};
 use crate::app::state::{Action, Shared, WeightsChange};
 use crate::app::views::corpus::to_corpus;
@@ -20,7 +20,7 @@ use crate::app::widgets::shown::Shown as AnswerShown;
 use crate::app::widgets::token::{plain, quoted, visible};
 use crate::link::View;
 use crate::model::Config;
-use crate::protocol::{Answer, Lane, Profile, ProfileOptions, Request};
+use crate::protocol::{Answer, Convention, Lane, Profile, ProfileOptions, Request};
 
 /// Tokens of a list, and names in a chart.
 const LISTED: usize = 8;
@@ -78,7 +78,7 @@ pub fn NeuronPage(props: &Props) -> Html {
     let is_busy = props.is_seen && model.is_some() && (answered.is_coming || props.neuron.is_none());
     let shown = answered.current().zip(props.common.words.as_ref());
     let caption = html! {
-        { format!("What one MLP neuron writes into the residual stream, multiplied with every token’s embedding. Convention: {}.", said(convention)) }
+        { format!("What one MLP neuron writes into the residual stream, multiplied with every token’s {}. Convention: {}.", rows(convention), said(convention)) }
     };
     html! {
         <Section view={View::Weights} title="A neuron’s weights" {caption} {is_busy} dispatch={dispatch.clone()}>
@@ -284,7 +284,7 @@ fn beside(props: &Props, shown: &Shown, words: &Shared<Vocabulary>) -> Html {
             <div class="neurons-plot">
                 <Scatter {key} label="Tokens by what the neuron writes and reads; left and right go along the axis, up and down to the next larger and smaller, Enter shows the token’s neurons"
                     points={shown.points.clone()} {named} selected={None::<usize>}
-                    titles={[AttrValue::from("input weights · embedding: what it reads"), AttrValue::from("output weights · embedding: what it writes")]}
+                    titles={[AttrValue::from("input weights · embedding: what it reads"), AttrValue::from(format!("output weights · {}: what it writes", rows(props.common.weights.convention)))]}
                     x_marks={Vec::<(f64, String)>::new()} x_text={text.clone()} y_text={text} {describe} {onpick} act="Its neurons" />
                 <p class="sweep">{ reading_convention(props) }</p>
             </div>
@@ -298,7 +298,7 @@ fn beside(props: &Props, shown: &Shown, words: &Shared<Vocabulary>) -> Html {
 
 fn reading_convention(props: &Props) -> &'static str {
     match props.common.weights.convention {
-        crate::protocol::Convention::Raw => {
+        Convention::Raw | Convention::RawUnembedding => {
             "Input weights as they are in the file; the LayerNorm before them is left out."
         }
         _ => "Input weights with LayerNorm 2’s scale folded in, less their mean; its division is left out.",

@@ -4,7 +4,7 @@ use yew::prelude::*;
 
 use super::{Common, conventions, exact_token, suggest_tokens, to_weights};
 use crate::app::charts::scatter::{Points, Scatter};
-use crate::app::congruence::{name, said};
+use crate::app::congruence::{name, rows, said};
 use crate::app::format::{number, signed};
 use crate::app::state::{Action, Shared, WeightsChange};
 use crate::app::views::maps::scroll_to;
@@ -34,8 +34,8 @@ pub fn TokenPage(props: &Props) -> Html {
     let points =
         use_memo(props.columns.clone(), |columns| columns.as_ref().map(|columns| Shared::new(points(columns))));
     let caption = html! {
-        { format!("Every MLP neuron by layer, and the product of its output weights with the token’s embedding. Several tokens lie over \
-            each other. Convention: {}.", said(weights.convention)) }
+        { format!("Every MLP neuron by layer, and the product of its output weights with the token’s {}. Several tokens lie over \
+            each other. Convention: {}.", rows(weights.convention), said(weights.convention)) }
     };
     let onpick = {
         let dispatch = dispatch.clone();

@@ -96,8 +96,9 @@ fn known(description: &Description, props: &Props, node: &NodeRef) -> Html {
         <p class="described" tabindex="-1" ref={node.clone()}>
             <b dir="auto">{ &description.name }</b>
             { for description.commit.as_deref().map(|sha| html! { <>{ " at commit " }<code>{ commit(sha) }</code></> }) }
-            { format!(": {} layers, {} heads, width {}, {} parameters, vocabulary {}.", config.n_layer, config.n_head,
-                whole(config.d_model as u64), rough(description.parameters), whole(config.vocab_size as u64)) }
+            { format!(": {} layers, {} heads, width {}, {} parameters, vocabulary {}{}.", config.n_layer, config.n_head,
+                whole(config.d_model as u64), rough(description.parameters), whole(config.vocab_size as u64),
+                config.variant.words().iter().map(|word| format!(", {word}")).collect::<String>()) }
             if !description.has_tokenizer {
                 { " It comes without a tokenizer and takes token ids." }
             }

@@ -37,6 +37,8 @@ pub struct Run<'a> {
     pub queries: Range<usize>,
     pub n_head: usize,
     pub d_model: usize,
+    /// What products of queries and keys are multiplied with.
+    pub scale: f32,
 }
 
 /// `z [sum of queries, d_model]`: what every head of every query reads, heads side by side.
@@ -130,10 +132,9 @@ impl Run<'_> {
         }
     }
 
-    /// The products of some rows' queries with the keys that the last of them sees, over sqrt(d_head).
+    /// The products of some rows' queries with the keys that the last of them sees, scaled.
     fn scores<const R: usize>(&self, head: usize, rows: [usize; R], weights: &mut [f32]) {
-        let (n_key, d_head) = (self.n_key(), self.d_head());
-        let scale = 1.0 / (d_head as f32).sqrt();
+        let (n_key, d_head, scale) = (self.n_key(), self.d_head(), self.scale);
         let queries = rows.map(|row| self.part(row, 0, head).as_ptr());
         let seen = self.n_past() + rows[R - 1] + 1;
         let mut put = |at: usize, products: [&[f32]; R]| {
@@ -242,7 +243,7 @@ mod tests {
                 let score = |at: usize| {
                     let (query, key) = (run.part(row, 0, head), run.seen(at, 1, head));
                     let product: f64 = query.iter().zip(key).map(|(&q, &k)| f64::from(q) * f64::from(k)).sum();
-                    (product / (d_head as f64).sqrt()).exp()
+                    (product * f64::from(run.scale)).exp()
                 };
                 let seen = n_past + row + 1;
                 let sum: f64 = (0..seen).map(score).sum();
@@ -275,7 +276,8 @@ mod tests {
             let (qkv, keys) = (numbers(rows * 3 * d_model, 1), numbers(n_past * d_model, 2));
             let values = numbers(n_past * d_model, 3);
             let past = Past { keys: &keys, values: &values };
-            let run = Run { qkv: &qkv, past, queries: first..rows, n_head, d_model };
+            let scale = 1.0 / (d_head as f32).sqrt() / rows as f32;
+            let run = Run { qkv: &qkv, past, queries: first..rows, n_head, d_model, scale };
             let (right_pattern, right_z) = plain(&run);
             let what = format!("{n_past} + {rows} rows, {n_head} heads of {d_head}");
 

@@ -155,6 +155,15 @@ impl F32x4 {
         return term + self * factor;
     }
 
+    /// 1 where a lane is above 0, else 0.
+    #[inline(always)]
+    pub fn is_above_0(self) -> Self {
+        #[cfg(target_arch = "wasm32")]
+        return F32x4(simd::v128_and(simd::f32x4_gt(self.0, simd::f32x4_splat(0.0)), simd::f32x4_splat(1.0)));
+        #[cfg(not(target_arch = "wasm32"))]
+        return F32x4(self.0.map(|value| if value > 0.0 { 1.0 } else { 0.0 }));
+    }
+
     /// `2 ^ n`, where a lane holds `1.5 * 2^23 + n` and `n` is within -126 to 127.
     #[inline(always)]
     fn two_to(self) -> Self {

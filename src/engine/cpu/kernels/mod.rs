@@ -7,8 +7,8 @@
 //! They are never inlined: a browser runs every function slowly until it has seen it work for a while, so each loop should
 //! exist once and not in every caller.
 
+pub mod activation;
 pub mod attention;
-pub mod gelu;
 pub mod lanes;
 pub mod matmul;
 pub mod micro;
