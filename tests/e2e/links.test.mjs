@@ -1,10 +1,9 @@
 // The page's state in the address: there and back, by Back and Forward, copied, and from strangers.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { launch, openPage, serveSite } from "./harness.mjs";
-import { POST_PROMPT, look, settled, visitLink, visitPage } from "./visit.mjs";
+import { POST_PROMPT, answerFrom, look, settled, visitLink, visitPage } from "./visit.mjs";
 
 let site, browser;
 before(async () => {
@@ -180,7 +179,7 @@ for (const [what, hostile] of [
 test("a link names another model, and loads it only when told to", async () => {
   const folder = path.join(site.root, "demo");
   const route = async (page) =>
-    page.route("**/models/mine/**", (route) => route.fulfill({ body: readFileSync(path.join(folder, path.basename(new URL(route.request().url()).pathname))) }));
+    page.route("**/models/mine/**", (route) => answerFrom(folder, path.basename(new URL(route.request().url()).pathname), route));
   const visit = await visitLink(browser, site, "v1&m=./models/mine/&p=The+opposite+of+hot+is&layer=2", { prepare: route });
   const { page } = visit;
   assert.ok(!visit.requests.some((url) => url.includes("models/mine")), "fetched by itself");

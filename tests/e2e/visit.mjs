@@ -1,4 +1,6 @@
 // A visitor's moves on the page, said once: open it, wait for its figures, type, read them.
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { openPage } from "./harness.mjs";
 
 export const POST_PROMPT =
@@ -17,6 +19,14 @@ export async function settled(page) {
   await page.waitForFunction(
     () => document.querySelectorAll(".figure").length > 3 && !document.querySelector('[aria-busy="true"]'),
   );
+}
+
+/** Answers with a file of a model's folder. Those that say how texts begin are there, and say nothing. */
+export function answerFrom(folder, name, route) {
+  const file = path.join(folder, name);
+  if (existsSync(file)) return route.fulfill({ body: readFileSync(file) });
+  const isBeside = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"].includes(name);
+  return route.fulfill(isBeside ? { body: "{}" } : { status: 404 });
 }
 
 /** Waits until what `peartree.info()` answers is as it should be. (`waitForFunction` takes a promise for a yes.) */

@@ -1,12 +1,11 @@
 // A walk over the page by chance, on three models: after every step each figure is marked as another state's, or says what
 // window.peartree answers for the state in the address. WALK_SEED gives the seed, WALK_STEPS the number of steps.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { launch, openPage, serveSite } from "./harness.mjs";
-import { settled } from "./visit.mjs";
+import { answerFrom, settled } from "./visit.mjs";
 import { wrong } from "./walk/check.mjs";
 import { read } from "./walk/read.mjs";
 import { Answers, stateOf } from "./walk/state.mjs";
@@ -33,7 +32,7 @@ const models = (page) =>
   page.route("**/models/**", (route) => {
     const [, folder, name] = new URL(route.request().url()).pathname.match(/models\/([^/]+)\/(.+)$/);
     if (folder === "ids" && name === "tokenizer.json") return route.fulfill({ status: 404 });
-    return route.fulfill({ body: readFileSync(path.join(FIXTURES, name)) });
+    return answerFrom(FIXTURES, name, route);
   });
 
 /** Typing and sliding are in the address within half a second; what is compared is what stands in both. */
