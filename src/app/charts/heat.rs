@@ -222,13 +222,12 @@ pub fn HeatMap(props: &Props) -> Html {
 fn row_names(layout: &Layout) -> Html {
     let (height, middle) = (layout.y(layout.rows), layout.cell.1 / 2.0);
     let named = (0..layout.rows).filter(|row| layout.rows <= 14 || row % 4 == 0);
-    let (width, end) = (LEFT - 1.0, LEFT - 6.0);
     html! {
-        <svg class="row-names" width={width.to_string()} height={height.to_string()} aria-hidden="true">
+        <div class="row-names" style={format!("height:{height}px")} aria-hidden="true">
             { for named.map(|row| html! {
-                <text class="row-label" x={end.to_string()} y={(layout.y(row) + middle).to_string()} dy="0.35em">{ format!("L{row}") }</text>
+                <span class="row-label" style={format!("top:{}px", layout.y(row) + middle)}>{ format!("L{row}") }</span>
             }) }
-        </svg>
+        </div>
     }
 }
 
