@@ -10,6 +10,9 @@ import { POST_PROMPT } from "./visit.mjs";
 
 const REPO = "org/name";
 const SOON_MS = Number(process.env.SOON_MS ?? 2000);
+// About once in 150 times, Firefox doesn't end a worker that is terminated while its threads compute: it goes on holding its
+// lock, so that nobody hears of its end, and is given up when it has given no sign of life for 20 s.
+const HELD_MS = 25_000;
 const LIMIT = { timeout: 60_000 };
 const SWEEP = { clean: POST_PROMPT, corrupted: POST_PROMPT.replace("apple", "lemon"), tokens: [" an", " a"], layer: "all" };
 const MOMENTS = [
@@ -91,7 +94,9 @@ for (const [kind, isolated] of [["with threads", true], ["with one thread", fals
         await page.evaluate(() => theWorkers.at(-1).terminate());
         const { value, message, ms } = await predict(page);
         assert.deepEqual(value, expected, `${moment}: ${message}`);
-        assert.ok(ms < SOON_MS, `${moment}: ${ms} ms`);
+        // see HELD_MS
+        const soon = isolated && method === "neurons" ? HELD_MS : SOON_MS;
+        assert.ok(ms < soon, `${moment}: ${ms} ms`);
         if (method) assert.deepEqual((await work).value, whole.value, moment);
         t.diagnostic(`${moment}: ${Math.round(ms)} ms`);
       }
