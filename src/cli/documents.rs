@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::{check_file, unreadable};
-use crate::documents::{Documents, Next, Source};
+use crate::documents::{Documents, Source};
 use crate::error::Result;
 
 /// The texts in all of the files, in order.
@@ -16,17 +16,7 @@ use crate::error::Result;
 pub fn read(files: &[PathBuf]) -> Result<Vec<String>> {
     let sources = files.iter().map(|path| Ok(Rc::new(Disk::open(path)?) as Rc<dyn Source>));
     let mut documents = Documents::new(sources.collect::<Result<Vec<_>>>()?);
-    let mut texts: Vec<String> = Vec::new();
-    loop {
-        match documents.next_piece()? {
-            Next::Text(piece) => match texts.last_mut() {
-                Some(text) if !piece.starts => text.push_str(&piece.text),
-                _ => texts.push(piece.text),
-            },
-            Next::Nothing => {}
-            Next::End => break,
-        }
-    }
+    let texts = documents.whole_texts()?;
     tell_replaced(documents.replaced_bytes());
     Ok(texts)
 }

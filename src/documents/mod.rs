@@ -92,6 +92,24 @@ impl Documents {
         self.counts.replaced.get()
     }
 
+    /// All texts that are left, whole, for who has room for them.
+    ///
+    /// # Errors
+    /// As [`Self::next_piece`].
+    pub fn whole_texts(&mut self) -> Result<Vec<String>> {
+        let mut texts: Vec<String> = Vec::new();
+        loop {
+            match self.next_piece()? {
+                Next::Text(piece) => match texts.last_mut() {
+                    Some(text) if !piece.starts => text.push_str(&piece.text),
+                    _ => texts.push(piece.text),
+                },
+                Next::Nothing => {}
+                Next::End => return Ok(texts),
+            }
+        }
+    }
+
     /// The next piece of text. Now and then there is none although there may be more, so that whoever reads can do
     /// something else.
     ///
@@ -208,17 +226,7 @@ mod tests {
     fn under(key: Option<&str>, name: &str, bytes: impl Into<Vec<u8>>) -> Result<(Vec<String>, u64)> {
         let documents = Documents::new([Rc::new(Memory::new(name, bytes)) as Rc<dyn Source>]);
         let mut documents = documents.under(key.map(str::to_owned));
-        let mut texts: Vec<String> = Vec::new();
-        loop {
-            match documents.next_piece()? {
-                Next::Text(piece) => match texts.last_mut() {
-                    Some(text) if !piece.starts => text.push_str(&piece.text),
-                    _ => texts.push(piece.text),
-                },
-                Next::Nothing => {}
-                Next::End => return Ok((texts, documents.replaced_bytes())),
-            }
-        }
+        Ok((documents.whole_texts()?, documents.replaced_bytes()))
     }
 
     fn refused(name: &str, bytes: impl Into<Vec<u8>>) -> String {

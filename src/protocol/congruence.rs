@@ -40,6 +40,11 @@ impl Convention {
         if variant.tie_word_embeddings { &Self::ALL[..3] } else { &Self::ALL }
     }
 
+    /// Whether weights are taken as they are in the file, not centred.
+    pub fn is_raw(self) -> bool {
+        matches!(self, Convention::Raw | Convention::RawUnembedding)
+    }
+
     /// Whether it takes tokens' rows of the unembedding, or of the embedding.
     pub fn takes_unembedding(self) -> bool {
         !matches!(self, Convention::Notebook | Convention::Raw)

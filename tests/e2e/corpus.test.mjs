@@ -186,9 +186,8 @@ test("the best pairs are measured, the five best drawn, and all correlated with 
   visit.assertClean();
 });
 
-test("a reading is paused, goes on after a reload, and comes to the end of one that wasn't", async () => {
-  const visit = await visitPage(browser, site);
-  const { page } = visit;
+/** Reads once to the end, which it gives back; and once more, paused as soon as something has been read. */
+async function readAndPaused(page) {
   await figure(page).scrollIntoViewIfNeeded();
   await figure(page).getByText("How it is read").click();
   await figure(page).getByLabel("Layers").fill("1-2");
@@ -207,6 +206,13 @@ test("a reading is paused, goes on after a reload, and comes to the end of one t
   });
   await figure(page).getByRole("button", { name: "Read", exact: true }).click();
   await figure(page).getByText(/Paused at/).waitFor();
+  return whole;
+}
+
+test("a reading is paused, goes on after a reload, and comes to the end of one that wasn't", async () => {
+  const visit = await visitPage(browser, site);
+  const { page } = visit;
+  const whole = await readAndPaused(page);
   assert.notEqual(await summary(page), whole);
   await page.reload();
   await page.waitForFunction(() => performance.getEntriesByName("first-prediction").length > 0);
@@ -225,23 +231,7 @@ test("a reading is paused, goes on after a reload, and comes to the end of one t
 test("what was kept of a reading and is damaged is named, and the reading begins anew", async () => {
   const visit = await visitPage(browser, site);
   const { page } = visit;
-  await figure(page).scrollIntoViewIfNeeded();
-  await figure(page).getByText("How it is read").click();
-  await figure(page).getByLabel("Layers").fill("1-2");
-  await read(page);
-  const whole = await summary(page);
-  await page.evaluate(() => {
-    new MutationObserver((_, observer) => {
-      const corpus = document.querySelector("#corpus");
-      const pause = [...corpus.querySelectorAll("button")].find(({ textContent }) => textContent === "Pause");
-      if (pause && corpus.querySelector("progress")?.value > 0) {
-        observer.disconnect();
-        pause.click();
-      }
-    }).observe(document.querySelector("#corpus"), { subtree: true, childList: true, attributes: true });
-  });
-  await figure(page).getByRole("button", { name: "Read", exact: true }).click();
-  await figure(page).getByText(/Paused at/).waitFor();
+  const whole = await readAndPaused(page);
   await page.waitForTimeout(300); // what is kept is written meanwhile
   const changed = await page.evaluate(async () => {
     const cache = await caches.open("peartree-corpus");

@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { launch, serveSite } from "./harness.mjs";
-import { predictions, prompt, settled, visitPage } from "./visit.mjs";
+import { allowBareFolder, predictions, prompt, settled, visitPage } from "./visit.mjs";
 import { inParts } from "./larger_model.mjs";
 
 let site, browser, visit, page, files;
@@ -170,9 +170,6 @@ test("says what is wrong with a model's files; the model before goes on working"
 test("has said and fetched nothing it should not", () => {
   // reading a damaged file ends where the damage is found
   visit.failed = visit.failed.filter((what) => !/^blob:.*ERR_ABORTED$/.test(what));
-  // a folder of the site is asked for what may lie in it
-  const isOptional = (what) => /(tokenizer_config|special_tokens_map|generation_config)\.json/.test(what);
-  visit.failed = visit.failed.filter((what) => !isOptional(what));
-  visit.console = visit.console.filter((what) => !isOptional(what));
+  allowBareFolder(visit);
   visit.assertClean();
 });

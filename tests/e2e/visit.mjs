@@ -21,12 +21,18 @@ export async function settled(page) {
   );
 }
 
+const BESIDE = /(tokenizer_config|special_tokens_map|generation_config)\.json/;
+
+/** Passes over that a folder of which no list tells was asked for what may lie in it and doesn't: how texts begin. */
+export function allowBareFolder(visit) {
+  for (const list of ["failed", "console"]) visit[list] = visit[list].filter((what) => !BESIDE.test(what));
+}
+
 /** Answers with a file of a model's folder. Those that say how texts begin are there, and say nothing. */
 export function answerFrom(folder, name, route) {
   const file = path.join(folder, name);
   if (existsSync(file)) return route.fulfill({ body: readFileSync(file) });
-  const isBeside = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"].includes(name);
-  return route.fulfill(isBeside ? { body: "{}" } : { status: 404 });
+  return route.fulfill(BESIDE.test(name) ? { body: "{}" } : { status: 404 });
 }
 
 /** Waits until what `peartree.info()` answers is as it should be. (`waitForFunction` takes a promise for a yes.) */

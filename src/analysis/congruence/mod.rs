@@ -83,7 +83,7 @@ impl Weighing {
 
     /// Turns `w` into what tokens' rows are multiplied with; returns what is added.
     fn weigh(&self, vector: &mut [f32]) -> f32 {
-        if !self.is_raw() {
+        if !self.convention.is_raw() {
             centre(vector);
         }
         let Some(Unembed { mean_row, final_weight }) = &self.unembed else { return 0.0 };
@@ -96,10 +96,6 @@ impl Weighing {
         rows_of(self.convention)
     }
 
-    fn is_raw(&self) -> bool {
-        matches!(self.convention, Convention::Raw | Convention::RawUnembedding)
-    }
-
     /// Turns a token's row into the direction whose product with `w` is the congruence.
     pub fn direction(&self, row: &mut [f32]) {
         if let Some(Unembed { mean_row, final_weight }) = &self.unembed {
@@ -107,7 +103,7 @@ impl Weighing {
                 *value = ((f64::from(*value) - mean) as f32) * weight;
             }
         }
-        if !self.is_raw() {
+        if !self.convention.is_raw() {
             centre(row);
         }
     }

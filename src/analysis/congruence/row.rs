@@ -41,8 +41,7 @@ pub async fn input_row<E: Products>(
     neuron: usize,
 ) -> Result<Vec<f32>> {
     let weights = engine.input_weights(layer, neuron).await?;
-    let is_raw = matches!(convention, Convention::Raw | Convention::RawUnembedding);
-    let column = if is_raw { &weights.raw } else { &weights.folded };
+    let column = if convention.is_raw() { &weights.raw } else { &weights.folded };
     // whatever a neuron writes to, it reads embeddings
     engine.token_products(TokenRows::Embedding, column).await
 }
