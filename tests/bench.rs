@@ -3,9 +3,10 @@
 mod common;
 
 use peartree::analysis::bench::bench;
+use peartree::engine::cpu::CpuEngine;
 use peartree::engine::edit::{Change, Edit, Part, Positions};
 use peartree::engine::site::{BlockSite, Site};
-use peartree::engine::{CpuEngine, Engine, FinalNorm, Unhurried, complete};
+use peartree::engine::{Engine, FinalNorm, SiteSet, Unhurried, complete};
 use peartree::protocol::{Bench, BenchTask, SweepOptions};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -22,7 +23,7 @@ fn engine() -> CpuEngine {
 }
 
 fn logits(engine: &CpuEngine, ids: &[u32]) -> Vec<f32> {
-    let resid = complete(engine.last_resid(&[ids], &Unhurried)).unwrap();
+    let resid = complete(engine.last_resid(&[ids], &[], &Unhurried)).unwrap();
     complete(engine.unembed(&resid, FinalNorm::Own, &Unhurried)).unwrap().data
 }
 
@@ -59,9 +60,9 @@ fn a_whole_pass_with_an_edit_ends_as_a_resumed_one() {
             vec![Edit { site, part: Part::Neuron(neuron), at, change: Change::Set(0.0) }]
         })
         .collect();
-    let whole = complete(engine.last_resid_edited(&[&IDS[..]; 5], &edits, &Unhurried)).unwrap();
-    let base = complete(engine.base(&IDS, &Unhurried)).unwrap();
-    let resumed = complete(engine.resume(&base, &edits, &Unhurried)).unwrap();
+    let whole = complete(engine.last_resid(&[&IDS[..]; 5], &edits, &Unhurried)).unwrap();
+    let base = complete(engine.base(&IDS, &SiteSet::none(), &Unhurried)).unwrap();
+    let resumed = complete(engine.ends(&base, &edits, &Unhurried)).unwrap();
     common::assert_close("whole and resumed", &whole.data, &resumed.resid.data);
 }
 

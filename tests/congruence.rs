@@ -8,8 +8,9 @@ use peartree::analysis::congruence::row::output_row;
 use peartree::analysis::congruence::search::search;
 use peartree::analysis::congruence::table::Making;
 use peartree::analysis::tables::{self, Table, checkpoint};
+use peartree::engine::cpu::CpuEngine;
 use peartree::engine::extremes::Extremes;
-use peartree::engine::{CpuEngine, Unhurried, complete};
+use peartree::engine::{Unhurried, complete};
 use peartree::protocol::{
     Answer, Congruence, CongruenceOptions, Convention, Hubs, HubsOptions, NeuronTokens, Profile, ProfileOptions,
     Request, SearchKind, SearchOptions, TokenArgument,

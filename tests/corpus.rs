@@ -8,11 +8,12 @@ use common::{corpus, model, session};
 use peartree::analysis::corpus::plan::{Plan, Shards};
 use peartree::analysis::corpus::{Findings, Pass, folder};
 use peartree::documents::{Documents, Memory, Source};
+use peartree::engine::cpu::CpuEngine;
 use peartree::engine::site::BlockSite;
-use peartree::engine::{Control, CpuEngine, Engine, Site, Unhurried, complete};
+use peartree::engine::{Control, Engine, Site, SiteSet, Unhurried, complete};
 use peartree::error::{Error, Result};
 use peartree::protocol::{Bins, CorpusAnswer, CorpusOptions, LayersArgument, StudyAnswer};
-use peartree::session::Session;
+use peartree::session::AnySession;
 #[cfg(not(target_arch = "wasm32"))]
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -37,13 +38,13 @@ fn source(documents: &[String]) -> Rc<dyn Source> {
     Rc::new(Memory::new("corpus.json", serde_json::to_vec(documents).unwrap()))
 }
 
-fn plan(session: &Session, options: &CorpusOptions) -> Result<Plan> {
-    complete(Plan::new(&session.subject(), options, vec![("corpus.json".into(), 1)]))
+fn plan(session: &AnySession, options: &CorpusOptions) -> Result<Plan> {
+    complete(Plan::new(&session, options, vec![("corpus.json".into(), 1)]))
 }
 
 /// A pass over some shards, up to so many steps.
 fn pass(
-    session: &Session,
+    session: &AnySession,
     documents: &[String],
     options: &CorpusOptions,
     shards: Shards,
@@ -51,7 +52,7 @@ fn pass(
     steps: usize,
 ) -> Result<Findings> {
     let plan = plan(session, options)?;
-    let mut pass = Pass::new(session.subject(), Documents::new([source(documents)]), (plan, shards), before)?;
+    let mut pass = Pass::new(session, Documents::new([source(documents)]), (plan, shards), before)?;
     for _ in 0..steps {
         if !complete(pass.step(&Unhurried))? {
             return Ok(pass.finish());
@@ -60,7 +61,7 @@ fn pass(
     Ok(pass.findings().clone())
 }
 
-fn whole(session: &Session, documents: &[String], options: &CorpusOptions) -> Findings {
+fn whole(session: &AnySession, documents: &[String], options: &CorpusOptions) -> Findings {
     pass(session, documents, options, Shards::all(), None, usize::MAX).unwrap()
 }
 
@@ -152,7 +153,7 @@ fn auc(activations: &[f32], is_top: &[bool]) -> f64 {
 }
 
 /// The pass over whole layers says the same of the neuron.
-fn check_neuron(findings: &Findings, session: &Session, study: &StudyAnswer, activations: &[f32]) {
+fn check_neuron(findings: &Findings, session: &AnySession, study: &StudyAnswer, activations: &[f32]) {
     let texts = session.token_texts();
     let neuron = findings.neuron(study.layer, study.neuron, &|id| texts[id as usize].clone()).unwrap();
     assert_eq!(neuron.top_documents, study.top_documents);
@@ -395,9 +396,11 @@ fn ragged_rows_are_each_its_own_run() {
     let (mut alone, mut ends) = (Vec::new(), Vec::new());
     for row in rows {
         let site = Site::Block(1, BlockSite::MlpPost);
-        let run = complete(engine.run(&[row], &[site].into_iter().collect(), &Unhurried)).unwrap();
-        alone.extend_from_slice(&run.captured[&site].data);
-        ends.extend_from_slice(&run.resid_final.data);
+        let resid = Site::Block(model.config.n_layer - 1, BlockSite::ResidPost);
+        let base = complete(engine.base(row, &SiteSet::none(), &Unhurried)).unwrap();
+        let read = complete(engine.read(&base, &[site, resid].into_iter().collect(), 0, &Unhurried)).unwrap();
+        alone.extend_from_slice(&read.at(site).unwrap().data);
+        ends.extend_from_slice(&read.at(resid).unwrap().data);
     }
     common::assert_close("neurons", &seen, &alone);
     common::assert_close("residual stream", &resid.data, &ends);
@@ -431,7 +434,7 @@ fn a_pass_that_is_stopped_anywhere_goes_on_to_the_same_end() {
     let (mut before, mut stops) = (None, 0);
     let end = loop {
         let documents = Documents::new([source(&documents)]);
-        let mut pass = Pass::new(session.subject(), documents, (plan.clone(), Shards::all()), before.take()).unwrap();
+        let mut pass = Pass::new(&session, documents, (plan.clone(), Shards::all()), before.take()).unwrap();
         let stopped = loop {
             match complete(pass.step(&stop)) {
                 Ok(true) => {}

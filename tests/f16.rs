@@ -4,15 +4,16 @@ mod common;
 
 use candle_core::{DType, Device, Tensor};
 use common::{ask, assert_close, corpus, greedy, model_in, pairs};
-use peartree::engine::cpu::forward::{self, Hooks};
-use peartree::engine::{Activation, CpuEngine, Engine, FinalNorm, Site, Unhurried, complete};
+use peartree::engine::cpu::CpuEngine;
+use peartree::engine::reference::forward::{self, Hooks};
+use peartree::engine::{Activation, Engine, FinalNorm, Site, Unhurried, complete};
 use peartree::model::{Model, WeightDtype};
 use peartree::protocol::json::Json;
 use peartree::protocol::{
     AttributeOptions, EditOptions, GenerateOptions, LayerArgument, LensOptions, LensTableOptions, NeuronsOptions,
     PatchOptions, PatchSite, PredictOptions, Prompt, Request, TokenArgument,
 };
-use peartree::session::Session;
+use peartree::session::{AnySession, EngineKind};
 use serde_json::Value;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -90,12 +91,14 @@ fn numbers(value: &Value, into: &mut Vec<f32>) {
 
 #[test]
 fn every_answer_is_that_of_the_rounded_model() {
-    let (ours, exact) =
-        (Session::new("f16".into(), model_in(WeightDtype::F16)), Session::new("rounded".into(), rounded()));
+    let (ours, exact) = (
+        AnySession::new(EngineKind::Cpu, "f16".into(), model_in(WeightDtype::F16)),
+        AnySession::new(EngineKind::Cpu, "rounded".into(), rounded()),
+    );
     assert_eq!((ours.info().dtype, exact.info().dtype), (WeightDtype::F16, WeightDtype::F32));
     let unrounded = common::session();
     for request in requests() {
-        let figures = |session: &Session| {
+        let figures = |session: &AnySession| {
             let (mut found, answer) = (Vec::new(), ask(session, request.clone()).unwrap());
             numbers(&serde_json::to_value(Json(&answer)).unwrap(), &mut found);
             found
@@ -131,7 +134,7 @@ fn logits_are_the_readable_passes_at_any_number_of_rows() {
     let unembed = |resid: &Activation| complete(engine.unembed(resid, FinalNorm::Own, &Unhurried)).unwrap().data;
     assert_close("token by token", &unembed(&end.unwrap().resid), &last(&reference));
     for batch in [1, 6] {
-        let resid = complete(engine.last_resid(&vec![&ids[..]; batch], &Unhurried)).unwrap();
+        let resid = complete(engine.last_resid(&vec![&ids[..]; batch], &[], &Unhurried)).unwrap();
         for row in unembed(&resid).chunks_exact(engine.config().vocab_size) {
             assert_close(&format!("{batch} at once"), row, &last(&reference));
         }

@@ -3,17 +3,18 @@
 mod common;
 
 use common::{Oracle, ask, assert_close, greedy, model, pairs, session};
+use peartree::engine::cpu::CpuEngine;
 use peartree::engine::site::BlockSite;
-use peartree::engine::{CpuEngine, Engine, FinalNorm, Site, SiteSet, Unhurried, complete};
+use peartree::engine::{Activation, Engine, FinalNorm, Site, SiteSet, Unhurried, complete};
 use peartree::protocol::{
     Answer, Generation, LensOptions, LensTable, LensTableOptions, LogitLens, PredictOptions, Prediction, Prompt,
     Request, TokenArgument,
 };
-use peartree::session::Session;
+use peartree::session::AnySession;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-fn predict(session: &Session, prompt: &str, top: usize) -> Prediction {
+fn predict(session: &AnySession, prompt: &str, top: usize) -> Prediction {
     let options = PredictOptions { prompt: Prompt::Text(prompt.into()), top, no_bos: false };
     match ask(session, Request::Predict(options)).unwrap() {
         Answer::Prediction(prediction) => prediction,
@@ -21,7 +22,7 @@ fn predict(session: &Session, prompt: &str, top: usize) -> Prediction {
     }
 }
 
-fn lens(session: &Session, oracle: &Oracle) -> LogitLens {
+fn lens(session: &AnySession, oracle: &Oracle) -> LogitLens {
     let token = |key: &str| TokenArgument::Text(oracle.text(key).replace('Ġ', " "));
     let prompt = Prompt::Text(oracle.text("clean").into());
     let options = LensOptions { prompt, tokens: (token("token"), token("other")), no_bos: false };
@@ -31,7 +32,7 @@ fn lens(session: &Session, oracle: &Oracle) -> LogitLens {
     }
 }
 
-fn lens_table(session: &Session, prompt: &str, final_ln: bool) -> LensTable {
+fn lens_table(session: &AnySession, prompt: &str, final_ln: bool) -> LensTable {
     let options = LensTableOptions { prompt: Prompt::Text(prompt.into()), final_ln, no_bos: false };
     match ask(session, Request::LensTable(options)).unwrap() {
         Answer::LensTable(table) => table,
@@ -83,14 +84,21 @@ fn likeliest_tokens_and_log_probabilities_are_the_oracles() {
     }
 }
 
+fn read(engine: &CpuEngine, ids: &[u32], site: Site) -> Activation {
+    let sites = [site].into_iter().collect();
+    let base = complete(engine.base(ids, &SiteSet::none(), &Unhurried)).unwrap();
+    complete(engine.read(&base, &sites, 0, &Unhurried)).unwrap().at(site).unwrap().clone()
+}
+
 #[test]
 fn log_probabilities_agree_at_every_position() {
     let oracle = &pairs()[0];
     let (ids, model) = (oracle.ids("clean_ids"), model());
     let engine = CpuEngine::new(model.config, model.weights);
-    let run = complete(engine.run(&[&ids], &SiteSet::none(), &Unhurried)).unwrap();
+    let resid = Site::Block(engine.config().n_layer - 1, BlockSite::ResidPost);
+    let read = read(&engine, &ids, resid);
     let vocab = engine.config().vocab_size;
-    let top = complete(engine.unembed_topk(&run.resid_final, FinalNorm::Own, vocab, &Unhurried)).unwrap();
+    let top = complete(engine.unembed_topk(&read, FinalNorm::Own, vocab, &Unhurried)).unwrap();
     let ours: Vec<f32> = top
         .into_iter()
         .flat_map(|mut row| {
@@ -147,9 +155,7 @@ fn the_final_scale_is_the_oracles() {
     for oracle in pairs() {
         let (ids, model) = (oracle.ids("clean_ids"), model());
         let engine = CpuEngine::new(model.config, model.weights);
-        let sites = [Site::FinalScale].into_iter().collect();
-        let run = complete(engine.run(&[&ids], &sites, &Unhurried)).unwrap();
-        let scale = run.captured[&Site::FinalScale].data.last().copied().unwrap();
+        let scale = read(&engine, &ids, Site::FinalScale).data.last().copied().unwrap();
         assert_close("scale", &[scale], &[oracle.number("final_ln_scale")]);
     }
 }
@@ -162,8 +168,8 @@ fn neurons_are_the_oracles() {
     let site = Site::Block(2, BlockSite::MlpPost);
     for side in ["clean", "corrupted"] {
         let ids = oracle.ids(&format!("{side}_ids"));
-        let run = complete(engine.run(&[&ids], &[site].into_iter().collect(), &Unhurried)).unwrap();
-        let planted: Vec<f32> = (0..ids.len()).map(|pos| run.captured[&site].row(pos)[137]).collect();
+        let activations = read(&engine, &ids, site);
+        let planted: Vec<f32> = (0..ids.len()).map(|pos| activations.row(pos)[137]).collect();
         assert_close("neuron 2:137", &planted, &oracle.numbers(&format!("best_neuron_{side}_act")));
     }
 }
@@ -189,13 +195,9 @@ fn a_batch_gives_each_row_what_it_gets_alone() {
     let rows = [oracle.ids("clean_ids"), oracle.ids("corrupted_ids")];
     let model = model();
     let engine = CpuEngine::new(model.config, model.weights);
-    let sites = SiteSet::residual_stream(engine.config().n_layer);
-    let together = complete(engine.run(&[&rows[0], &rows[1]], &sites, &Unhurried)).unwrap();
+    let together = complete(engine.last_resid(&[&rows[0], &rows[1]], &[], &Unhurried)).unwrap();
     for (index, row) in rows.iter().enumerate() {
-        let alone = complete(engine.run(&[row], &sites, &Unhurried)).unwrap();
-        for site in sites.iter() {
-            let (all, one) = (&together.captured[&site].data, &alone.captured[&site].data);
-            assert_close(&site.to_string(), &all[index * one.len()..(index + 1) * one.len()], one);
-        }
+        let alone = complete(engine.last_resid(&[row], &[], &Unhurried)).unwrap();
+        assert_close("row", together.row(index), &alone.data);
     }
 }

@@ -9,7 +9,7 @@ use peartree::protocol::{
     Answer, AttributeOptions, Attribution, EditOptions, Edited, Event, GenerateOptions, LayerArgument, Neurons,
     NeuronsOptions, Partial, Patch, PatchOptions, PatchSite, Prompt, Request, TokenArgument,
 };
-use peartree::session::Session;
+use peartree::session::AnySession;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -22,7 +22,7 @@ fn prompt(oracle: &Oracle, key: &str) -> Prompt {
     Prompt::Text(oracle.text(key).into())
 }
 
-fn patch(session: &Session, oracle: &Oracle, site: PatchSite, whole_layer: bool) -> Patch {
+fn patch(session: &AnySession, oracle: &Oracle, site: PatchSite, whole_layer: bool) -> Patch {
     let options = PatchOptions {
         clean: prompt(oracle, "clean"),
         corrupted: prompt(oracle, "corrupted"),
@@ -47,7 +47,7 @@ fn neurons_of(oracle: &Oracle, layer: LayerArgument) -> Request {
     })
 }
 
-fn neurons(session: &Session, oracle: &Oracle, layer: LayerArgument) -> Neurons {
+fn neurons(session: &AnySession, oracle: &Oracle, layer: LayerArgument) -> Neurons {
     match ask(session, neurons_of(oracle, layer)).unwrap() {
         Answer::Neurons(neurons) => neurons,
         other => panic!("{other:?}"),
@@ -58,7 +58,7 @@ fn all() -> LayerArgument {
     LayerArgument::Word("all".into())
 }
 
-fn edit(session: &Session, oracle: &Oracle, key: &str, set: &[&str]) -> Result<Edited, Error> {
+fn edit(session: &AnySession, oracle: &Oracle, key: &str, set: &[&str]) -> Result<Edited, Error> {
     let options = EditOptions {
         prompt: prompt(oracle, key),
         tokens: tokens(oracle),

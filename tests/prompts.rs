@@ -6,11 +6,11 @@ use common::{CONFIG, WEIGHTS, ask, greedy, session};
 use peartree::error::{Error, Result};
 use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, GenerateOptions, PredictOptions, Prediction, Prompt, Request, Token};
-use peartree::session::Session;
+use peartree::session::{AnySession, EngineKind};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-fn predict(session: &Session, prompt: Prompt, no_bos: bool) -> Result<Prediction> {
+fn predict(session: &AnySession, prompt: Prompt, no_bos: bool) -> Result<Prediction> {
     match ask(session, Request::Predict(PredictOptions { prompt, top: 3, no_bos }))? {
         Answer::Prediction(prediction) => Ok(prediction),
         other => panic!("{other:?}"),
@@ -21,7 +21,7 @@ fn text(prompt: &str) -> Prompt {
     Prompt::Text(prompt.into())
 }
 
-fn token(session: &Session, argument: &str) -> Result<Token> {
+fn token(session: &AnySession, argument: &str) -> Result<Token> {
     match ask(session, Request::Token { text: argument.into() })? {
         Answer::Token(token) => Ok(token),
         other => panic!("{other:?}"),
@@ -32,7 +32,7 @@ fn options() -> GenerateOptions {
     greedy(text("I climbed up the apple tree and picked"), 12)
 }
 
-fn generate(session: &Session, options: GenerateOptions) -> Result<Vec<u32>> {
+fn generate(session: &AnySession, options: GenerateOptions) -> Result<Vec<u32>> {
     match ask(session, Request::Generate(options))? {
         Answer::Generation(generation) => Ok(generation.ids),
         other => panic!("{other:?}"),
@@ -111,7 +111,11 @@ fn a_token_argument_is_one_token_or_explained() {
 
 #[test]
 fn without_a_tokenizer_ids_work_and_text_is_explained() {
-    let session = Session::new("ids only".into(), Model::from_bytes(CONFIG, None, WEIGHTS, WeightDtype::F32).unwrap());
+    let session = AnySession::new(
+        EngineKind::Cpu,
+        "ids only".into(),
+        Model::from_bytes(CONFIG, None, WEIGHTS, WeightDtype::F32).unwrap(),
+    );
     let prediction = predict(&session, Prompt::Ids(vec![1256, 40]), false).unwrap();
     assert_eq!(prediction.tokens, ["#1256", "#40"]);
     assert!(matches!(predict(&session, text("hello"), false), Err(Error::NoTokenizer)));

@@ -15,7 +15,7 @@ use hub::{COMMIT, Clockwork, Fault, Hub, PICKLE, WEIGHTS as WEIGHTS_NAME};
 use peartree::engine::{Control, Unhurried};
 use peartree::error::{Error, Result, StoreError};
 use peartree::protocol::{Answer, HubPlace, Place, PredictOptions, Progress, Prompt, Request, Room, Source, Stage};
-use peartree::session::Session;
+use peartree::session::{AnySession, EngineKind};
 use peartree::store::Store;
 use peartree::store::address::{Site, hex};
 use peartree::store::line::Terms;
@@ -55,16 +55,16 @@ fn bench<S: Storage>(hub: &Hub, storage: S, clock: &Clockwork) -> Bench<S> {
 
 impl<S: Storage> Bench<S> {
     /// Loads the model as the worker does.
-    async fn try_load(&self, source: &Source, control: &impl Control) -> Result<Session> {
+    async fn try_load(&self, source: &Source, control: &impl Control) -> Result<AnySession> {
         let on_progress = |progress| self.progress.borrow_mut().push(progress);
         let watch = Watch { control, on_progress: &on_progress };
         let site = Site::of(&source.place)?.expect("a hub");
         let held = self.store.fetch(source, &site, &watch).await?;
         let model = self.store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
-        Ok(Session::new(source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
     }
 
-    fn load(&self) -> Result<Session> {
+    fn load(&self) -> Result<AnySession> {
         self.store.device.run(self.try_load(&source(None, None), &Unhurried))
     }
 
@@ -81,7 +81,7 @@ impl<S: Storage> Bench<S> {
     }
 }
 
-fn logits(session: &Session) -> Vec<f32> {
+fn logits(session: &AnySession) -> Vec<f32> {
     let prompt = Prompt::Ids(vec![1, 2, 3, 4, 5]);
     match ask(session, Request::Predict(PredictOptions { prompt, top: usize::MAX, no_bos: false })).unwrap() {
         Answer::Prediction(prediction) => prediction.top.iter().map(|candidate| candidate.logit).collect(),
@@ -90,7 +90,7 @@ fn logits(session: &Session) -> Vec<f32> {
 }
 
 #[track_caller]
-fn assert_right(session: &Session) {
+fn assert_right(session: &AnySession) {
     assert_eq!(logits(session), logits(&common::session()));
     assert_eq!(session.info().origin.unwrap().sha256, hex(&Sha256::digest(WEIGHTS)));
 }

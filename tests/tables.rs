@@ -5,8 +5,9 @@ mod common;
 use common::{ask, model, session};
 use peartree::analysis::congruence::table::Making;
 use peartree::analysis::tables::{self, Table, checkpoint};
+use peartree::engine::cpu::CpuEngine;
 use peartree::engine::extremes::{Entry, Extremes, Spread};
-use peartree::engine::{CpuEngine, Unhurried, complete};
+use peartree::engine::{Unhurried, complete};
 use peartree::protocol::{Answer, Bytes, Convention, Request, TableTask, TablesOptions};
 use proptest::prelude::*;
 

@@ -10,15 +10,16 @@ use peartree::analysis::congruence::column::column;
 use peartree::analysis::congruence::row::output_row;
 use peartree::analysis::congruence::table::Making;
 use peartree::analysis::tables;
-use peartree::engine::cpu::forward::{self, Hooks};
+use peartree::engine::cpu::CpuEngine;
+use peartree::engine::reference::forward::{self, Hooks};
 use peartree::engine::site::{BlockSite, Site};
-use peartree::engine::{Activation, CpuEngine, Engine, SiteSet, Unhurried, complete};
+use peartree::engine::{Engine, Unhurried, complete};
 use peartree::model::{Model, ModelLoader, SmallFiles, WeightDtype};
 use peartree::protocol::{
     Answer, AttributeOptions, CongruenceOptions, Convention, EditOptions, LayerArgument, LensOptions, NeuronsOptions,
     PatchOptions, PatchSite, PredictOptions, Prompt, Request, TokenArgument,
 };
-use peartree::session::Session;
+use peartree::session::{AnySession, EngineKind};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -61,8 +62,8 @@ fn variants() -> Vec<(&'static str, Plain)> {
     all
 }
 
-fn session(plain: &Plain) -> Session {
-    Session::new("variant".into(), plain.load(WeightDtype::F32).unwrap())
+fn session(plain: &Plain) -> AnySession {
+    AnySession::new(EngineKind::Cpu, "variant".into(), plain.load(WeightDtype::F32).unwrap())
 }
 
 fn engine(plain: &Plain) -> CpuEngine {
@@ -89,7 +90,7 @@ fn close(what: &str, ours: &[f32], right: &[f64], by: f64) {
     }
 }
 
-fn predicted(session: &Session, prompt: &[u32]) -> (Vec<f32>, Vec<f32>) {
+fn predicted(session: &AnySession, prompt: &[u32]) -> (Vec<f32>, Vec<f32>) {
     let options = PredictOptions { prompt: ids(prompt), top: usize::MAX, no_bos: true };
     let Answer::Prediction(mut found) = ask(session, Request::Predict(options)).unwrap() else { panic!() };
     found.top.sort_by_key(|candidate| candidate.id);
@@ -139,7 +140,7 @@ fn the_readable_pass_and_f16_are_those_of_f64() {
             let input = Tensor::new(&[CLEAN], &Device::Cpu).unwrap();
             let logits = forward::logits(&model.config, &model.weights, &input, &mut Nothing).unwrap();
             close(name, &logits.flatten_all().unwrap().to_vec1().unwrap(), &run.logits, by);
-            let session = Session::new("variant".into(), model);
+            let session = AnySession::new(EngineKind::Cpu, "variant".into(), model);
             close(name, &predicted(&session, &CLEAN).0, &run.logits[(CLEAN.len() - 1) * Plain::VOCAB..], by);
         }
     }
@@ -527,9 +528,8 @@ fn a_vocabulary_beyond_the_tokenizers_and_a_narrow_mlp_are_the_models_own() {
     let plain = Plain::new(&[]);
     let info = session(&plain).info();
     assert_eq!((info.config.d_mlp, info.config.vocab_size), (Plain::M, Plain::VOCAB));
-    let run = complete(engine(&plain).run(&[&[36]], &SiteSet::none(), &Unhurried)).unwrap();
-    let Activation { shape, .. } = run.resid_final;
-    assert_eq!(shape, [1, 1, Plain::D]);
+    let resid = complete(engine(&plain).last_resid(&[&[36]], &[], &Unhurried)).unwrap();
+    assert_eq!(resid.shape, [1, Plain::D]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The engine's forward pass again, made of fused operations. It computes what `peartree::engine::cpu::forward` does
+//! The engine's forward pass again, made of fused operations. It computes what `peartree::engine::reference::forward` does
 //! (the tests below hold it to that, gradients included), only faster to train through.
 
 use candle_core::{D, Result, Tensor};
-use peartree::engine::cpu::forward::linear;
+use peartree::engine::reference::forward::linear;
 use peartree::model::weights::{Block, LayerNorm};
 use peartree::model::{Config, Weights};
 
@@ -74,7 +74,7 @@ mod tests {
     use std::collections::HashMap;
 
     use candle_core::Device;
-    use peartree::engine::cpu::forward::{self, Hooks};
+    use peartree::engine::reference::forward::{self, Hooks};
     use peartree::engine::site::{BlockSite, Site};
 
     use super::*;

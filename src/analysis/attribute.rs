@@ -1,7 +1,7 @@
 //! Direct logit attribution: what each component adds to the logit difference through the unembedding alone.
 
-use crate::engine::site::{BlockSite, Site};
-use crate::engine::{Control, Engine};
+use crate::engine::site::{BlockSite, Site, SiteSet};
+use crate::engine::{BaseRun, Control, Engine};
 use crate::error::Result;
 use crate::protocol::Attribution;
 
@@ -17,25 +17,26 @@ pub async fn attribute<E: Engine>(
 ) -> Result<Attribution> {
     let config = engine.config();
     let direction = engine.direction(tokens).await?;
-    let end = engine.base_end(base);
+    let end = engine.end(base, control).await?;
     let scale = end.scales[0];
-    let part = async |site: Site| -> Result<f32> {
-        let value = engine.base_value(base, site, control).await?;
-        Ok(direction.written(value.last_row(), scale))
-    };
+    let written = [BlockSite::AttnOut, BlockSite::MlpOut, BlockSite::Z];
+    let sites = (0..config.n_layer).flat_map(|layer| written.map(|site| Site::Block(layer, site)));
+    let sites: SiteSet = sites.chain([Site::Embed, Site::PosEmbed]).collect();
+    let read = engine.read(base, &sites, base.ids().len() - 1, control).await?;
+    let part = |site: Site| -> Result<f32> { Ok(direction.written(read.at(site)?.last_row(), scale)) };
     let (mut attn, mut mlp, mut heads) = (Vec::new(), Vec::new(), Vec::new());
     for layer in 0..config.n_layer {
-        attn.push(part(Site::Block(layer, BlockSite::AttnOut)).await?);
-        mlp.push(part(Site::Block(layer, BlockSite::MlpOut)).await?);
-        let z = engine.base_value(base, Site::Block(layer, BlockSite::Z), control).await?;
+        attn.push(part(Site::Block(layer, BlockSite::AttnOut))?);
+        mlp.push(part(Site::Block(layer, BlockSite::MlpOut))?);
+        let z = read.at(Site::Block(layer, BlockSite::Z))?;
         let bias = engine.value_bias(layer).await?;
         let writes = engine.head_writes(layer, &direction.along).await?;
         let each: Vec<f32> = z.last_row().iter().zip(&bias).zip(&writes).map(|((z, bias), w)| (z - bias) * w).collect();
         heads.push(each.chunks_exact(config.d_head()).map(|head| head.iter().sum::<f32>() / scale).collect());
     }
     Ok(Attribution {
-        embed: part(Site::Embed).await?,
-        pos_embed: part(Site::PosEmbed).await?,
+        embed: part(Site::Embed)?,
+        pos_embed: part(Site::PosEmbed)?,
         attn,
         mlp,
         heads,

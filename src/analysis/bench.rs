@@ -5,7 +5,7 @@ use web_time::Instant;
 use super::sample::likeliest;
 use crate::engine::edit::{Change, Edit, Part, Positions};
 use crate::engine::site::{BlockSite, Site, SiteSet};
-use crate::engine::{Activation, Control, CpuEngine, Engine, FinalNorm, cpu};
+use crate::engine::{Activation, Control, Engine, FinalNorm};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::protocol::{Bench, BenchRow, BenchTable, BenchTask, Bulk, Decoded, SweepOptions, Timed};
@@ -21,10 +21,10 @@ const MOST: usize = 4096;
 ///
 /// # Errors
 /// For ids or sizes that the model can't take, or from `control`.
-pub async fn bench(engine: &CpuEngine, task: &BenchTask, control: &impl Control) -> Result<Bench> {
+pub async fn bench<E: Engine>(engine: &E, task: &BenchTask, control: &impl Control) -> Result<Bench> {
     match task {
         BenchTask::Prefill { ids } => {
-            let resid = engine.last_resid(&[ids], control).await?;
+            let resid = engine.last_resid(&[ids], &[], control).await?;
             let logits = engine.unembed(&resid, FinalNorm::Own, control).await?;
             Ok(Bench::Logits(Bulk(logits.data)))
         }
@@ -46,7 +46,7 @@ pub async fn bench(engine: &CpuEngine, task: &BenchTask, control: &impl Control)
         BenchTask::Tail(o) => {
             let (runs, reps) = (sensible("B", o.b)?, sensible("reps", o.reps)?);
             let (ids, edits) = (prompt(engine.config()), edits(engine.config(), runs));
-            let base = engine.base(&ids, control).await?;
+            let base = engine.base(&ids, &SiteSet::none(), control).await?;
             let tokens = (0, engine.config().vocab_size as u32 - 1);
             let start = Instant::now();
             for _ in 0..reps {
@@ -60,7 +60,7 @@ pub async fn bench(engine: &CpuEngine, task: &BenchTask, control: &impl Control)
 }
 
 /// Greedy, with a cache; the time is that of the `n` steps after the prompt's.
-async fn decode(engine: &CpuEngine, ids: &[u32], n: usize, control: &impl Control) -> Result<Bench> {
+async fn decode<E: Engine>(engine: &E, ids: &[u32], n: usize, control: &impl Control) -> Result<Bench> {
     let mut cache = engine.cache();
     let mut tokens = Vec::with_capacity(n + 1);
     let mut next = ids.to_vec();
@@ -79,29 +79,36 @@ async fn decode(engine: &CpuEngine, ids: &[u32], n: usize, control: &impl Contro
 }
 
 /// Whole passes of rows of equal length, each with its edits; the likeliest next token of each.
-async fn batch(engine: &CpuEngine, rows: &[&[u32]], edits: &[Vec<Edit>], control: &impl Control) -> Result<Vec<u32>> {
-    let resid = engine.last_resid_edited(rows, edits, control).await?;
+async fn batch<E: Engine>(
+    engine: &E,
+    rows: &[&[u32]],
+    edits: &[Vec<Edit>],
+    control: &impl Control,
+) -> Result<Vec<u32>> {
+    let resid = engine.last_resid(rows, edits, control).await?;
     let logits = engine.unembed(&resid, FinalNorm::Own, control).await?;
     Ok(logits.data.chunks_exact(engine.config().vocab_size).map(likeliest).collect())
 }
 
 /// Every residual stream, one layer's neurons and the logits of one prompt.
-async fn capture(engine: &CpuEngine, control: &impl Control) -> Result<Bench> {
+async fn capture<E: Engine>(engine: &E, control: &impl Control) -> Result<Bench> {
     let config = engine.config();
     let residuals = (0..config.n_layer).map(|layer| Site::Block(layer, BlockSite::ResidPre));
+    let end = Site::Block(config.n_layer - 1, BlockSite::ResidPost);
     let sites: SiteSet = residuals.chain([Site::Block(layer(config), BlockSite::MlpPost)]).collect();
     let start = Instant::now();
-    let run = engine.run(&[&prompt(config)], &sites, control).await?;
-    let d_model = config.d_model;
-    let last = run.resid_final.data[run.resid_final.data.len() - d_model..].to_vec();
-    let logits = engine.unembed(&Activation { shape: vec![1, d_model], data: last }, FinalNorm::Own, control).await?;
-    let captured = run.captured.values().chain([&run.resid_final, &logits]);
+    let base = engine.base(&prompt(config), &sites, control).await?;
+    let captured = engine.read(&base, &sites, 0, control).await?;
+    let resid = engine.read(&base, &[end].into_iter().collect(), 0, control).await?;
+    let last = Activation::rows(resid.at(end)?.last_row().to_vec(), config.d_model);
+    let logits = engine.unembed(&last, FinalNorm::Own, control).await?;
+    let captured = captured.0.values().chain(resid.0.values()).chain([&logits]);
     let values = captured.flat_map(|activation| activation.data.iter().copied()).collect();
     Ok(Bench::Captured { values: Bulk(values), ms: ms_since(start) })
 }
 
 /// All tasks in turn, with what they come to in arithmetic and in reading weights.
-async fn table(engine: &CpuEngine, control: &impl Control) -> Result<Bench> {
+async fn table<E: Engine>(engine: &E, control: &impl Control) -> Result<Bench> {
     let config = engine.config();
     let long = config.n_ctx.min(512);
     let ids = |n: usize| prompt(config).into_iter().cycle().take(n).collect::<Vec<_>>();
@@ -153,7 +160,7 @@ async fn table(engine: &CpuEngine, control: &impl Control) -> Result<Bench> {
             gbytes: per_second(bytes * weights),
         });
     }
-    Ok(Bench::Table(BenchTable { threads: cpu::kernels::pool::threads(), dtype: engine.dtype(), rows }))
+    Ok(Bench::Table(BenchTable { threads: engine.threads(), dtype: engine.dtype(), rows }))
 }
 
 /// A prompt of ids alone, the same each time.

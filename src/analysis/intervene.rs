@@ -2,7 +2,7 @@
 
 use super::predict::candidates;
 use crate::engine::edit::Edit;
-use crate::engine::{Control, Direction, Engine, Resumed};
+use crate::engine::{Control, Direction, Ends, Engine};
 use crate::error::{Error, Result};
 use crate::model::Vocabulary;
 use crate::protocol::{Edited, Outcome};
@@ -24,9 +24,9 @@ pub async fn intervene<E: Engine>(
         return Err(Error::BadOption { option: "top", problem: "must be at least 1.".into() });
     }
     let direction = engine.direction(tokens).await?;
-    let after = engine.resume(base, &[edits.to_vec()], control).await?;
+    let after = engine.ends(base, &[edits.to_vec()], control).await?;
     Ok(Edited {
-        before: outcome(engine, vocabulary, &direction, &engine.base_end(base), top, control).await?,
+        before: outcome(engine, vocabulary, &direction, &engine.end(base, control).await?, top, control).await?,
         after: outcome(engine, vocabulary, &direction, &after, top, control).await?,
     })
 }
@@ -35,7 +35,7 @@ async fn outcome<E: Engine>(
     engine: &E,
     vocabulary: &Vocabulary,
     direction: &Direction,
-    end: &Resumed,
+    end: &Ends,
     top: usize,
     control: &impl Control,
 ) -> Result<Outcome> {

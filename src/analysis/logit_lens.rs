@@ -6,24 +6,31 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Activation, BaseRun, Control, Engine, FinalNorm, Site, SiteSet};
-use crate::error::{Error, Result};
+use crate::engine::{Activation, BaseRun, Control, Engine, FinalNorm, Readings, Site, SiteSet};
+use crate::error::Result;
 use crate::model::Vocabulary;
 use crate::protocol::{Bulk, LensTable, LogitLens, Token};
 
-/// What a base run must keep for the lens.
-pub fn sites(n_layer: usize) -> SiteSet {
+/// What is read of a base run for the lens.
+fn sites(n_layer: usize) -> SiteSet {
     SiteSet::residual_stream(n_layer).iter().chain([Site::FinalScale]).collect()
 }
 
 /// `logit(tokens.0) - logit(tokens.1)` at the last position, at `2 * n_layer + 1` points, in both conventions.
 ///
 /// # Errors
-/// When `run` was made without [`sites`], or the engine fails.
-pub async fn logit_lens<E: Engine>(engine: &E, run: &BaseRun, tokens: (u32, u32)) -> Result<LogitLens> {
-    let points = Points::of(run, engine.config().n_layer)?;
-    let last = points.at_position(run.n_pos - 1);
-    let scales = vec![points.scale.data[run.n_pos - 1]; points.labels.len()];
+/// What the engine fails with.
+pub async fn logit_lens<E: Engine>(
+    engine: &E,
+    base: &E::Base,
+    tokens: (u32, u32),
+    control: &impl Control,
+) -> Result<LogitLens> {
+    let n_layer = engine.config().n_layer;
+    let read = engine.read(base, &sites(n_layer), base.ids().len() - 1, control).await?;
+    let points = Points::of(&read, n_layer)?;
+    let last = points.together();
+    let scales = vec![points.scale.data[0]; points.labels.len()];
     let pair = [tokens.0, tokens.1];
     let difference = |logits: Activation| logits.data.chunks_exact(2).map(|pair| pair[0] - pair[1]).collect();
     Ok(LogitLens {
@@ -40,12 +47,13 @@ pub async fn logit_lens<E: Engine>(engine: &E, run: &BaseRun, tokens: (u32, u32)
 pub async fn lens_table<E: Engine>(
     engine: &E,
     vocabulary: &Vocabulary,
-    ids: &[u32],
-    run: &BaseRun,
+    base: &E::Base,
     final_ln: bool,
     control: &impl Control,
 ) -> Result<LensTable> {
-    let points = Points::of(run, engine.config().n_layer)?;
+    let n_layer = engine.config().n_layer;
+    let read = engine.read(base, &sites(n_layer), 0, control).await?;
+    let points = Points::of(&read, n_layer)?;
     let norm = if final_ln { FinalNorm::Frozen(&points.scale.data) } else { FinalNorm::Own };
     let (mut top_ids, mut probs, mut texts) = (Vec::new(), Vec::new(), BTreeMap::new());
     for resid in &points.resid {
@@ -57,39 +65,37 @@ pub async fn lens_table<E: Engine>(
     }
     Ok(LensTable {
         labels: points.labels,
-        tokens: ids.iter().map(|&id| vocabulary.text(id)).collect(),
+        tokens: base.ids().iter().map(|&id| vocabulary.text(id)).collect(),
         ids: Bulk(top_ids),
         probs: Bulk(probs),
         texts: texts.into_iter().map(|(id, token)| Token { id, token }).collect(),
     })
 }
 
-/// The residual stream's points in a run of one row.
+/// The residual stream's points.
 struct Points<'a> {
     labels: Vec<String>,
-    /// Each `[1, pos, d_model]`.
+    /// Each `[pos, d_model]`.
     resid: Vec<&'a Activation>,
-    /// The final LayerNorm's scale, `[1, pos, 1]`.
+    /// The final LayerNorm's scale, `[pos, 1]`.
     scale: &'a Activation,
 }
 
 impl<'a> Points<'a> {
-    fn of(run: &'a BaseRun, n_layer: usize) -> Result<Self> {
-        let kept = |site: Site| {
-            run.captured.get(&site).ok_or_else(|| Error::Unsupported(format!("This run did not keep {site}.")))
-        };
+    fn of(read: &'a Readings, n_layer: usize) -> Result<Self> {
         let stream = SiteSet::residual_stream(n_layer);
         let mut labels: Vec<String> = stream.iter().map(|site| site.to_string()).collect();
         if let Some(last) = labels.last_mut() {
             *last = "final".into();
         }
-        let resid = stream.iter().map(kept).collect::<Result<_>>()?;
-        Ok(Points { labels, resid, scale: kept(Site::FinalScale)? })
+        let resid = stream.iter().map(|site| read.at(site)).collect::<Result<_>>()?;
+        Ok(Points { labels, resid, scale: read.at(Site::FinalScale)? })
     }
 
-    /// Every point's vector at one position, `[points, d_model]`.
-    fn at_position(&self, pos: usize) -> Activation {
-        let data: Vec<f32> = self.resid.iter().flat_map(|resid| resid.row(pos)).copied().collect();
-        Activation { shape: vec![self.resid.len(), data.len() / self.resid.len()], data }
+    /// Every point's vector at the last position, `[points, d_model]`.
+    fn together(&self) -> Activation {
+        let data: Vec<f32> = self.resid.iter().flat_map(|resid| resid.last_row()).copied().collect();
+        let width = data.len() / self.resid.len();
+        Activation::rows(data, width)
     }
 }

@@ -56,8 +56,6 @@ async fn estimates<E: Engine>(
 ) -> Result<Neurons> {
     let d_mlp = pair.engine.config().d_mlp;
     let gradients = pair.gradients(layers.start, control).await?;
-    let clean_scale = pair.engine.base_end(pair.clean).scales[0];
-    let corrupted_scale = pair.engine.base_end(pair.corrupted).scales[0];
     // without a counterpart of the last position there is no direct effect to tell
     let last = pair.aligned.last().copied().filter(|(here, _)| here + 1 == pair.n_pos);
     let (mut estimate, mut direct, mut direct_share) = (Vec::new(), Vec::new(), Vec::new());
@@ -75,11 +73,11 @@ async fn estimates<E: Engine>(
         }
         estimate.extend(sums.into_iter().map(|sum| pair.share(sum)));
         let ends = clean.row(pair.clean_n_pos - 1).iter().zip(&writes);
-        direct.extend(ends.map(|(activation, writes)| activation * writes / clean_scale));
+        direct.extend(ends.map(|(activation, writes)| activation * writes / pair.clean_scale));
         direct_share.extend((0..d_mlp).map(|neuron| {
             last.map_or(f32::NAN, |(here, there)| {
                 let change = clean.row(there)[neuron] - corrupted.row(here)[neuron];
-                pair.share(change * writes[neuron] / corrupted_scale)
+                pair.share(change * writes[neuron] / pair.corrupted_scale)
             })
         }));
         control.breathe().await?;
@@ -101,8 +99,10 @@ async fn activations<E: Engine>(
     control: &impl Control,
 ) -> Result<(Activation, Activation)> {
     let site = Site::Block(layer, BlockSite::MlpPost);
-    let clean = pair.engine.base_value(pair.clean, site, control).await?;
-    Ok((clean, pair.engine.base_value(pair.corrupted, site, control).await?))
+    let sites = [site].into_iter().collect();
+    let clean = pair.engine.read(pair.clean, &sites, 0, control).await?;
+    let corrupted = pair.engine.read(pair.corrupted, &sites, 0, control).await?;
+    Ok((clean.at(site)?.clone(), corrupted.at(site)?.clone()))
 }
 
 fn patch_of<E: Engine>(pair: &Pair<'_, E>, layer: usize, neuron: usize, clean: &Activation) -> Edit {

@@ -1,6 +1,6 @@
 //! Two prompts to patch between: which positions stand for each other, and how far apart the runs end.
 
-use crate::engine::{Control, Direction, Engine, Resumed};
+use crate::engine::{BaseRun, Control, Direction, Ends, Engine};
 use crate::error::{Error, Result};
 
 /// A clean and a corrupted run and the two tokens whose logit difference is looked at.
@@ -13,6 +13,9 @@ pub struct Pair<'a, E: Engine> {
     /// Logit differences of the two runs.
     pub clean_diff: f32,
     pub corrupted_diff: f32,
+    /// Their final LayerNorms' scales at the last position.
+    pub clean_scale: f32,
+    pub corrupted_scale: f32,
     /// Positions that stand for each other, (corrupted, clean), from the first that can differ on.
     pub aligned: Vec<(usize, usize)>,
     /// Before this position both runs are one.
@@ -28,16 +31,19 @@ impl<'a, E: Engine> Pair<'a, E> {
     /// [`Error::SamePrompts`]; [`Error::SameDifference`] where shares of the difference would be shares of nothing.
     pub async fn new(
         engine: &'a E,
-        (clean, clean_ids): (&'a E::Base, &[u32]),
-        (corrupted, corrupted_ids): (&'a E::Base, &[u32]),
+        clean: &'a E::Base,
+        corrupted: &'a E::Base,
         tokens: (u32, u32),
+        control: &impl Control,
     ) -> Result<Self> {
+        let (clean_ids, corrupted_ids) = (clean.ids(), corrupted.ids());
         if clean_ids == corrupted_ids {
             return Err(Error::SamePrompts);
         }
         let direction = engine.direction(tokens).await?;
-        let difference = |end: Resumed| direction.difference(&end.resid.data, end.scales[0]);
-        let (clean_diff, corrupted_diff) = (difference(engine.base_end(clean)), difference(engine.base_end(corrupted)));
+        let (clean_end, corrupted_end) = (engine.end(clean, control).await?, engine.end(corrupted, control).await?);
+        let difference = |end: &Ends| direction.difference(&end.resid.data, end.scales[0]);
+        let (clean_diff, corrupted_diff) = (difference(&clean_end), difference(&corrupted_end));
         if clean_diff == corrupted_diff {
             return Err(Error::SameDifference { diff: clean_diff });
         }
@@ -52,6 +58,8 @@ impl<'a, E: Engine> Pair<'a, E> {
             direction,
             clean_diff,
             corrupted_diff,
+            clean_scale: clean_end.scales[0],
+            corrupted_scale: corrupted_end.scales[0],
             aligned,
             differs_from,
             n_pos,

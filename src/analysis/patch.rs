@@ -28,14 +28,19 @@ pub async fn patch<E: Engine>(
         _ => pair.n_pos,
     };
     let gradients = pair.gradients(0, control).await?;
+    let sites = (0..n_layer).map(|layer| Site::Block(layer, block_site(site))).collect();
+    let clean = pair.engine.read(pair.clean, &sites, 0, control).await?;
+    let corrupted = pair.engine.read(pair.corrupted, &sites, 0, control).await?;
     let (mut runs, mut cells) = (Vec::new(), Vec::new());
     let mut estimate = vec![f32::NAN; n_layer * columns];
     for layer in 0..n_layer {
         let at = Site::Block(layer, block_site(site));
-        let clean = pair.engine.base_value(pair.clean, at, control).await?;
-        let corrupted = pair.engine.base_value(pair.corrupted, at, control).await?;
-        let changes =
-            Changes { site: at, clean: &clean, corrupted: &corrupted, gradient: gradient(&gradients, site, layer) };
+        let changes = Changes {
+            site: at,
+            clean: clean.at(at)?,
+            corrupted: corrupted.at(at)?,
+            gradient: gradient(&gradients, site, layer),
+        };
         for column in 0..columns {
             let (part, positions) = match site {
                 PatchSite::Heads => (Part::Head(column), pair.aligned.clone()),

@@ -13,6 +13,7 @@ use crate::protocol::{
     AttributeOptions, BenchTask, EditOptions, GenerateOptions, LayerArgument, LensOptions, NeuronsOptions,
     PatchOptions, PatchSite, PredictOptions, Prompt, Request, TokenArgument,
 };
+use crate::session::EngineKind;
 
 /// GPT-2, looked into: predictions, logit lens, patching, edits.
 #[derive(Parser)]
@@ -50,6 +51,17 @@ pub struct ModelArguments {
 #[derive(Clone, Copy, ValueEnum)]
 pub enum EngineName {
     Cpu,
+    /// The slow, readable pass that the others are held against
+    Reference,
+}
+
+impl From<EngineName> for EngineKind {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Cpu => EngineKind::Cpu,
+            EngineName::Reference => EngineKind::Reference,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

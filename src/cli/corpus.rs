@@ -18,7 +18,7 @@ use crate::documents::{Documents, Source};
 use crate::engine::{Control, complete};
 use crate::error::{Error, Result};
 use crate::protocol::{Bins, CorpusAnswer, CorpusOptions, LayersArgument};
-use crate::session::Session;
+use crate::session::AnySession;
 
 /// Where an unfinished pass is kept, in the folder that it will fill.
 const CHECKPOINT: &str = "checkpoint.bin";
@@ -93,13 +93,13 @@ impl From<BinsName> for Bins {
 ///
 /// # Errors
 /// What is wrong with the options, a file or the folder.
-pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> Result<CorpusAnswer> {
+pub fn corpus(session: &AnySession, arguments: &CorpusArguments, no_bos: bool) -> Result<CorpusAnswer> {
     let options = arguments.options(no_bos);
     let sources = arguments.data.iter().map(|path| Disk::open(path)).collect::<Result<Vec<_>>>()?;
     let files: Vec<(String, u64)> =
         sources.iter().map(|source| (source.name().to_owned(), source.len_bytes())).collect();
     let bytes = files.iter().map(|(_, bytes)| bytes).sum();
-    let plan = complete(Plan::new(&session.subject(), &options, files))?;
+    let plan = complete(Plan::new(&session, &options, files))?;
     let shards = arguments.shard.as_deref().map_or(Ok(Shards::all()), Shards::parse)?;
     let kept = match &arguments.out {
         Some(out) => Kept::find(out, &plan, &shards)?,
@@ -117,7 +117,7 @@ pub fn corpus(session: &Session, arguments: &CorpusArguments, no_bos: bool) -> R
     let documents = documents.under(plan.text_key.clone());
     let bar = progress_bar("reading {bar:32} {bytes} of {total_bytes}, {msg}, {eta} left", bytes);
     let watching = Watching { bar: bar.clone(), read: documents.read_bytes() };
-    let mut pass = Pass::new(session.subject(), documents, (plan, shards), before)?;
+    let mut pass = Pass::new(session, documents, (plan, shards), before)?;
     let (start, began_with) = (Instant::now(), pass.findings().positions);
     let (mut saved, pause) = (Instant::now(), arguments.checkpoint);
     while complete(pass.step(&watching))? {

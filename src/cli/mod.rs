@@ -21,7 +21,7 @@ use crate::error::plain::{Form, plain};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::protocol::{Answer, Bytes, CorpusAnswer, Event, Request, TableTask};
-use crate::session::Session;
+use crate::session::AnySession;
 use arguments::{Arguments, Command, ModelArguments};
 
 /// What a person can mend ends with this.
@@ -115,7 +115,7 @@ fn answer_text(answer: &Answer, arguments: &Arguments) -> Result<String> {
     })
 }
 
-fn ask(session: &Session, command: &Command, request: &Request) -> Result<Answer> {
+fn ask(session: &AnySession, command: &Command, request: &Request) -> Result<Answer> {
     if let Command::Search(search) = command
         && let Some(path) = &search.table
     {
@@ -137,16 +137,16 @@ fn use_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| bad(format!("can't be set: {e}.")))
 }
 
-fn load(arguments: &ModelArguments, demo: &Demo) -> Result<Session> {
-    let dtype = arguments.dtype.into();
+fn load(arguments: &ModelArguments, demo: &Demo) -> Result<AnySession> {
+    let (dtype, engine) = (arguments.dtype.into(), arguments.engine.into());
     let model = match &arguments.model {
         None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights, dtype)?,
         Some(model) => match hub::source(model, dtype) {
-            Some(source) => return hub::load(&source),
+            Some(source) => return hub::load(&source, engine),
             None => folder::load(model, dtype)?,
         },
     };
-    Ok(Session::new(arguments.name(), model))
+    Ok(AnySession::new(engine, arguments.name(), model))
 }
 
 /// Moves the bar of a sweep.

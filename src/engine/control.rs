@@ -1,9 +1,6 @@
 //! How a long computation is watched and stopped from outside.
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Given to everything that takes long: reports how far it is and learns whether it should stop.
 #[allow(async_fn_in_trait)] // futures stay on the thread that made them
@@ -25,13 +22,29 @@ impl Control for Unhurried {
     }
 }
 
-/// Runs what an [`Unhurried`] control accompanies: it never waits for the outside, so its first poll is its last.
+/// Runs a future to its end, asleep while it waits for a device.
 ///
 /// # Errors
 /// What the future fails with.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn complete<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    pollster::block_on(future)
+}
+
+/// Runs what never waits for the outside (tests, under an [`Unhurried`] control): a browser's thread can't sleep, so its
+/// first poll is its last.
+///
+/// # Errors
+/// What the future fails with.
+#[cfg(target_arch = "wasm32")]
+pub fn complete<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(Error::Unsupported("The engine waits for something that never comes.".into())),
+        Poll::Pending => {
+            Err(crate::error::Error::Unsupported("The engine waits for something that never comes.".into()))
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of rows of products too long to keep: their largest and smallest, how the rest spreads.
 
-use super::cpu::kernels::pool::{self, Parts};
+use super::threads::{self, Parts};
 
 /// Intervals of a histogram; the first and the last are open to their ends.
 pub const BINS: usize = 16;
@@ -33,6 +33,13 @@ pub struct Spread {
 impl Spread {
     pub fn new(mean: f32, width: f32) -> Self {
         Spread { mean, width, squares: 0.0, counts: [0; BINS] }
+    }
+
+    fn see(&mut self, value: f32) {
+        let distance = (value - self.mean) / self.width;
+        let last = BINS as f32 - 1.0;
+        self.counts[(distance + last / 2.0).clamp(0.0, last).round_ties_even() as usize] += 1;
+        self.squares += f64::from(distance * distance);
     }
 
     /// Standard deviation of the products seen.
@@ -94,6 +101,12 @@ impl Extremes {
         &self.entries
     }
 
+    /// Takes one product of a row in.
+    pub fn see(&mut self, row: usize, entry: Entry) {
+        self.spreads[row].see(entry.value);
+        take(&mut self.entries[2 * row * self.k..][..2 * self.k], entry);
+    }
+
     /// Calls `piece(first row, rows)` for stripes of `size` rows from `rows` on, each once, on any thread.
     pub fn for_each_stripe(
         &mut self,
@@ -104,7 +117,7 @@ impl Extremes {
         let k = self.k;
         let spreads = &mut self.spreads[rows.clone()];
         let entries = Parts::of(&mut self.entries[rows.start * 2 * k..rows.end * 2 * k]);
-        pool::for_each_chunk(spreads, size, |index, spreads| {
+        threads::for_each_chunk(spreads, size, |index, spreads| {
             let first = index * size;
             // SAFETY: chunks of spreads don't overlap, nor do the entries of their rows
             let entries = unsafe { entries.slice(first * 2 * k, spreads.len() * 2 * k) };
@@ -130,11 +143,16 @@ impl Stripe<'_> {
     /// Takes a product in, if it is among the row's largest or smallest. Of equal ones the first to come stays in front.
     /// Returns the new thresholds.
     pub fn take(&mut self, row: usize, entry: Entry) -> (f32, f32) {
-        let (largest, smallest) = self.entries[2 * row * self.k..][..2 * self.k].split_at_mut(self.k);
-        insert(largest, entry, |new, old| new > old);
-        insert(smallest, entry, |new, old| new < old);
+        take(&mut self.entries[2 * row * self.k..][..2 * self.k], entry);
         self.thresholds(row)
     }
+}
+
+/// Takes a product into a row's entries, `[2, k]`, if it belongs there.
+fn take(entries: &mut [Entry], entry: Entry) {
+    let (largest, smallest) = entries.split_at_mut(entries.len() / 2);
+    insert(largest, entry, |new, old| new > old);
+    insert(smallest, entry, |new, old| new < old);
 }
 
 /// Puts `entry` where it belongs in a sorted list, whose last then falls out.

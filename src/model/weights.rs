@@ -1,6 +1,7 @@
 //! A GPT-2's parameters as candle tensors, under the names and in the layout of the hub's file.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -241,6 +242,53 @@ impl Weights {
         };
         let is_f16 = self.wte.dtype() == DType::F16 || self.blocks.iter().any(of_block);
         if is_f16 { WeightDtype::F16 } else { WeightDtype::F32 }
+    }
+
+    /// The tensor of a canonical name; an unembedding that is the embedding has none of its own.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        match name {
+            EMBEDDING => return Some(&self.wte),
+            HEAD => return self.head.as_ref(),
+            "wpe.weight" => return Some(&self.wpe),
+            _ => {}
+        }
+        let (place, part) = name.rsplit_once('.')?;
+        let (weight, bias) = match place.strip_prefix("h.").and_then(|rest| rest.split_once('.')) {
+            None if place == "ln_f" => (&self.ln_f.weight, &self.ln_f.bias),
+            None => return None,
+            Some((layer, layer_part)) => {
+                let block = self.blocks.get(layer.parse::<usize>().ok()?)?;
+                match layer_part {
+                    "ln_1" => (&block.ln_1.weight, &block.ln_1.bias),
+                    "attn.c_attn" => (&block.c_attn.weight, &block.c_attn.bias),
+                    "attn.c_proj" => (&block.attn_c_proj.weight, &block.attn_c_proj.bias),
+                    "ln_2" => (&block.ln_2.weight, &block.ln_2.bias),
+                    "mlp.c_fc" => (&block.c_fc.weight, &block.c_fc.bias),
+                    "mlp.c_proj" => (&block.mlp_c_proj.weight, &block.mlp_c_proj.bias),
+                    _ => return None,
+                }
+            }
+        };
+        match part {
+            "weight" => Some(weight),
+            "bias" => Some(bias),
+            _ => None,
+        }
+    }
+
+    /// Rows of a parameter in f32; a vector is one row.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a parameter, or rows of one, that the model doesn't have.
+    pub fn rows(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
+        let missing = || Error::Unsupported(format!("This model has no rows {rows:?} of {name}."));
+        let tensor = self.tensor(name).ok_or_else(missing)?;
+        let n_rows = if tensor.rank() == 1 { 1 } else { tensor.dim(0)? };
+        if rows.end > n_rows || rows.is_empty() {
+            return Err(missing());
+        }
+        let part = if tensor.rank() == 1 { tensor.clone() } else { tensor.narrow(0, rows.start, rows.len())? };
+        Ok(in_f32(&part)?.flatten_all()?.to_vec1()?)
     }
 
     /// What residual vectors become logits by, `[vocab, d_model]`.

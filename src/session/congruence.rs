@@ -16,7 +16,7 @@ const NEIGHBOURS: usize = 10;
 /// Most tokens that are compared at once.
 const MOST_TOKENS: usize = 16;
 
-impl Session {
+impl<E: Engine + Products> Session<E> {
     /// Answers a request about congruence.
     ///
     /// # Errors

@@ -3,14 +3,14 @@
 use super::Session;
 use crate::analysis::corpus::Findings;
 use crate::analysis::corpus::subject::{Here, Part};
-use crate::engine::{CpuEngine, Engine};
+use crate::engine::{Engine, Products};
 use crate::error::Result;
 use crate::model::tokenizer::cuts::Cut;
 use crate::protocol::{Bins, CorpusAnswer};
 
-impl Session {
+impl<E: Engine + Products> Session<E> {
     /// The model under study.
-    pub fn subject(&self) -> Here<'_, CpuEngine> {
+    pub fn subject(&self) -> Here<'_, E> {
         Here { engine: &self.engine, vocabulary: &self.vocabulary }
     }
 

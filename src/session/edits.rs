@@ -3,7 +3,7 @@
 use super::Session;
 use crate::analysis::{mean, pair};
 use crate::engine::edit::{Edit, EditText, TextChange};
-use crate::engine::{Control, Engine};
+use crate::engine::{BaseRun, Control, Engine, Products};
 use crate::error::{Error, Result};
 use crate::protocol::Prompt;
 
@@ -19,7 +19,7 @@ pub struct EditSources<'a> {
     pub no_bos: bool,
 }
 
-impl Session {
+impl<E: Engine + Products> Session<E> {
     /// The edits that the texts stand for, in a run of `ids`.
     ///
     /// # Errors
@@ -44,8 +44,8 @@ impl Session {
             edits.push(match (edit.change, other, from.corpus) {
                 (_, Some(other), _) => {
                     let other = self.base(other, from.no_bos, control).await?;
-                    let value = self.engine.base_value(&other, edit.site, control).await?;
-                    edit.edit_from(config, ids.len(), &pair::counterparts(&other.ids, ids), &value.data)?
+                    let read = self.engine.read(&other, &[edit.site].into_iter().collect(), 0, control).await?;
+                    edit.edit_from(config, ids.len(), &pair::counterparts(other.ids(), ids), &read.at(edit.site)?.data)?
                 }
                 (TextChange::Mean, _, [_, ..]) => {
                     let documents = self.documents(from.corpus, from.no_bos)?;

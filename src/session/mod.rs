@@ -3,6 +3,7 @@
 mod congruence;
 mod corpus;
 mod edits;
+mod engines;
 pub mod queue;
 mod tables;
 
@@ -13,43 +14,40 @@ use std::rc::Rc;
 
 use crate::analysis::pair::Pair;
 use crate::analysis::{attribute, bench, generate, intervene, logit_lens, neurons, patch, predict};
-use crate::engine::cpu::base::CpuBase;
-use crate::engine::{BaseRun, Control, CpuEngine, Engine};
+use crate::engine::{BaseRun, Control, Engine, Products, SiteSet};
 use crate::error::{Error, Result};
+use crate::model::Vocabulary;
 use crate::model::weights::n_parameters;
-use crate::model::{Model, Vocabulary};
 use crate::protocol::{
     Answer, Event, GenerateOptions, Generation, LayerArgument, ModelInfo, Origin, Prompt, Request, Token, TokenArgument,
 };
 use edits::EditSources;
+pub use engines::{AnySession, EngineKind};
 
-/// One model, its engine, and the run it made last.
-pub struct Session {
+/// One model, its engine, and the runs it made last.
+pub struct Session<E: Engine> {
     name: String,
     origin: Option<Origin>,
     vocabulary: Vocabulary,
-    engine: CpuEngine,
+    engine: E,
     notes: Vec<String>,
-    /// The last prompt's run: prediction, lens and table of one prompt share it.
-    last: RefCell<Option<(Vec<u32>, Rc<BaseRun>)>>,
-    /// Runs that patches and edits resume, newest first.
-    bases: RefCell<VecDeque<Rc<CpuBase>>>,
+    /// Prompts' runs, newest first: prediction, lens, patches and edits of one prompt share it.
+    bases: RefCell<VecDeque<Rc<E::Base>>>,
     tables: tables::Tables,
 }
 
 /// A clean and a corrupted prompt, and the one before.
 const BASES: usize = 3;
 
-impl Session {
-    pub fn new(name: String, model: Model) -> Self {
-        let engine = CpuEngine::new(model.config, model.weights);
+impl<E: Engine + Products> Session<E> {
+    /// `notes` are what a person should know of how the weights were read.
+    pub fn new(name: String, engine: E, vocabulary: Vocabulary, notes: Vec<String>) -> Self {
         Session {
             name,
             origin: None,
-            vocabulary: model.vocabulary,
+            vocabulary,
             engine,
-            notes: model.notes,
-            last: RefCell::new(None),
+            notes,
             bases: RefCell::default(),
             tables: tables::Tables::default(),
         }
@@ -100,19 +98,18 @@ impl Session {
                 Ok(Answer::Token(Token { id, token: self.vocabulary.text(id) }))
             }
             Request::Predict(o) => {
-                let (ids, run) = self.base_run(&o.prompt, o.no_bos, control).await?;
-                let found = predict::predict(&self.engine, &self.vocabulary, &ids, &run, o.top, control).await?;
+                let base = self.base(&o.prompt, o.no_bos, control).await?;
+                let found = predict::predict(&self.engine, &self.vocabulary, &base, o.top, control).await?;
                 Ok(Answer::Prediction(found))
             }
             Request::Lens(o) => {
                 let tokens = self.tokens(&o.tokens)?;
-                let (_, run) = self.base_run(&o.prompt, o.no_bos, control).await?;
-                Ok(Answer::Lens(logit_lens::logit_lens(&self.engine, &run, tokens).await?))
+                let base = self.base(&o.prompt, o.no_bos, control).await?;
+                Ok(Answer::Lens(logit_lens::logit_lens(&self.engine, &base, tokens, control).await?))
             }
             Request::LensTable(o) => {
-                let (ids, run) = self.base_run(&o.prompt, o.no_bos, control).await?;
-                let table =
-                    logit_lens::lens_table(&self.engine, &self.vocabulary, &ids, &run, o.final_ln, control).await?;
+                let base = self.base(&o.prompt, o.no_bos, control).await?;
+                let table = logit_lens::lens_table(&self.engine, &self.vocabulary, &base, o.final_ln, control).await?;
                 Ok(Answer::LensTable(table))
             }
             Request::Generate(o) => self.generate(o, control, &mut on_event).await,
@@ -123,13 +120,13 @@ impl Session {
             }
             Request::Patch(o) => {
                 let (clean, corrupted) = self.bases(&o.clean, &o.corrupted, o.no_bos, control).await?;
-                let pair = self.pair(&clean, &corrupted, &o.tokens).await?;
+                let pair = self.pair(&clean, &corrupted, &o.tokens, control).await?;
                 Ok(Answer::Patch(patch::patch(&pair, o.site, o.whole_layer, control, &mut on_event).await?))
             }
             Request::Neurons(o) => {
                 let layers = self.layers(&o.layer)?;
                 let (clean, corrupted) = self.bases(&o.clean, &o.corrupted, o.no_bos, control).await?;
-                let pair = self.pair(&clean, &corrupted, &o.tokens).await?;
+                let pair = self.pair(&clean, &corrupted, &o.tokens, control).await?;
                 let is_one = matches!(o.layer, LayerArgument::One(_));
                 Ok(Answer::Neurons(neurons::neurons(&pair, layers, is_one, control, &mut on_event).await?))
             }
@@ -149,7 +146,7 @@ impl Session {
                 let edits = self
                     .edits(
                         &o.set,
-                        &base.ids,
+                        base.ids(),
                         EditSources {
                             clean: o.clean.as_ref(),
                             corrupted: o.corrupted.as_ref(),
@@ -195,17 +192,18 @@ impl Session {
         corrupted: &Prompt,
         no_bos: bool,
         control: &impl Control,
-    ) -> Result<(Rc<CpuBase>, Rc<CpuBase>)> {
+    ) -> Result<(Rc<E::Base>, Rc<E::Base>)> {
         Ok((self.base(clean, no_bos, control).await?, self.base(corrupted, no_bos, control).await?))
     }
 
     async fn pair<'a>(
         &'a self,
-        clean: &'a CpuBase,
-        corrupted: &'a CpuBase,
+        clean: &'a E::Base,
+        corrupted: &'a E::Base,
         tokens: &(TokenArgument, TokenArgument),
-    ) -> Result<Pair<'a, CpuEngine>> {
-        Pair::new(&self.engine, (clean, &clean.ids), (corrupted, &corrupted.ids), self.tokens(tokens)?).await
+        control: &impl Control,
+    ) -> Result<Pair<'a, E>> {
+        Pair::new(&self.engine, clean, corrupted, self.tokens(tokens)?, control).await
     }
 
     fn layers(&self, layer: &LayerArgument) -> Result<Range<usize>> {
@@ -224,13 +222,13 @@ impl Session {
         Ok((self.token(&tokens.0)?, self.token(&tokens.1)?))
     }
 
-    /// The prompt's run, kept for others to resume; the last few are at hand.
-    async fn base(&self, prompt: &Prompt, no_bos: bool, control: &impl Control) -> Result<Rc<CpuBase>> {
+    /// The prompt's run; the last few are at hand.
+    async fn base(&self, prompt: &Prompt, no_bos: bool, control: &impl Control) -> Result<Rc<E::Base>> {
         let ids = self.vocabulary.prompt_ids(prompt, !no_bos)?;
-        if let Some(base) = self.bases.borrow().iter().find(|base| base.ids == ids) {
+        if let Some(base) = self.bases.borrow().iter().find(|base| base.ids() == ids) {
             return Ok(base.clone());
         }
-        let base = Rc::new(self.engine.base(&ids, control).await?);
+        let base = Rc::new(self.engine.base(&ids, &SiteSet::none(), control).await?);
         let mut bases = self.bases.borrow_mut();
         bases.push_front(base.clone());
         bases.truncate(BASES);
@@ -246,19 +244,5 @@ impl Session {
             TokenArgument::Text(text) => self.vocabulary.token(text),
             TokenArgument::Id(id) => self.vocabulary.token(&format!("#{id}")),
         }
-    }
-
-    /// The prompt's ids and its run with everything the lens needs, made once for as long as the prompt stays.
-    async fn base_run(&self, prompt: &Prompt, no_bos: bool, control: &impl Control) -> Result<(Vec<u32>, Rc<BaseRun>)> {
-        let ids = self.vocabulary.prompt_ids(prompt, !no_bos)?;
-        if let Some((last_ids, run)) = &*self.last.borrow()
-            && *last_ids == ids
-        {
-            return Ok((ids, run.clone()));
-        }
-        let sites = logit_lens::sites(self.engine.config().n_layer);
-        let run = Rc::new(self.engine.run(&[&ids], &sites, control).await?);
-        *self.last.borrow_mut() = Some((ids.clone(), run.clone()));
-        Ok((ids, run))
     }
 }

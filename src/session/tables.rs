@@ -9,7 +9,7 @@ use web_time::{Duration, Instant};
 use super::Session;
 use crate::analysis::congruence::table::Making;
 use crate::analysis::tables::{self, About, Table, checkpoint};
-use crate::engine::{Control, Engine};
+use crate::engine::{Control, Engine, Products};
 use crate::error::{Error, Result};
 use crate::protocol::{Answer, Bytes, Convention, Event, Progress, Stage, TableFile, TableState, TableTask, Unit};
 
@@ -26,7 +26,7 @@ pub struct Tables {
     making: RefCell<BTreeMap<Convention, Making>>,
 }
 
-impl Session {
+impl<E: Engine + Products> Session<E> {
     /// The table that is there, or a new one.
     pub(super) async fn table(
         &self,

@@ -9,7 +9,7 @@ use super::wire::Fetch;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
 use crate::protocol::{Answer, Event, Progress, Request, Source};
-use crate::session::Session;
+use crate::session::{AnySession, EngineKind};
 use crate::store::Store;
 use crate::store::address::Site;
 use crate::store::direct::Direct;
@@ -44,15 +44,15 @@ impl Library {
     pub async fn load(
         &self,
         source: &Source,
-        loaded: &RefCell<Option<Rc<Session>>>,
+        loaded: &RefCell<Option<Rc<AnySession>>>,
         control: &impl Control,
         on_event: &dyn Fn(Event),
-    ) -> Result<Session> {
+    ) -> Result<AnySession> {
         let on_progress = |progress: Progress| on_event(Event::Progress(progress));
         let watch = Watch { control, on_progress: &on_progress };
         let dtype = source.dtype.unwrap_or_default();
         if let Some(direct) = Direct::of(&source.place, &Fetch, &watch) {
-            return Ok(Session::new(source.name.clone(), direct.load(dtype).await?));
+            return Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), direct.load(dtype).await?));
         }
         let site = Site::of(&source.place)?.ok_or_else(not_a_site)?;
         let store = self.store().await;
@@ -70,7 +70,7 @@ impl Library {
             // it would take the model's memory once more
             store.storage.delete(&held.key).await?;
         }
-        Ok(Session::new(source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
     }
 
     /// Answers what is asked about kept models and those that could be.

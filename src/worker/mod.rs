@@ -26,8 +26,8 @@ use web_sys::MessageEvent;
 
 use crate::error::{Error, Result};
 use crate::protocol::{Answer, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
-use crate::session::Session;
 use crate::session::queue::{Queue, Ticket};
+use crate::session::{AnySession, EngineKind};
 use library::Library;
 use pace::EventLoop;
 use reading::Reading;
@@ -48,7 +48,7 @@ struct Desk {
     errands: RefCell<HashMap<RequestId, Rc<RefCell<Queue>>>>,
     library: Library,
     reading: Reading,
-    session: RefCell<Option<Rc<Session>>>,
+    session: RefCell<Option<Rc<AnySession>>>,
 }
 
 /// Starts listening to the page. What the page's watch hears of this worker before, and when it breaks, is the loader's
@@ -176,14 +176,14 @@ impl Desk {
     }
 }
 
-fn info(session: Option<&Session>) -> Info {
+fn info(session: Option<&AnySession>) -> Info {
     Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        engine: "cpu".to_owned(),
+        engine: session.map_or_else(EngineKind::default, AnySession::kind).name().to_owned(),
         adapter: None,
         threads: threads::count(),
         simd: cfg!(target_feature = "simd128"),
-        model: session.map(Session::info),
+        model: session.map(AnySession::info),
         heap_bytes: core::arch::wasm32::memory_size(0) as f64 * 65536.0,
         gpu_bytes: 0.0,
     }

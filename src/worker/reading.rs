@@ -17,7 +17,7 @@ use crate::analysis::corpus::subject::{Part, Subject, Watch};
 use crate::engine::Control;
 use crate::error::{Error, Result};
 use crate::protocol::{Answer, Event, ReaderCall, RequestId};
-use crate::session::Session;
+use crate::session::AnySession;
 
 /// The reader and those who have asked it something.
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct Desk {
     reader: RefCell<Option<Reader>>,
     callers: RefCell<HashMap<RequestId, Caller>>,
     /// The model that the reader was told of last.
-    told: RefCell<Weak<Session>>,
+    told: RefCell<Weak<AnySession>>,
     /// Counts the readers, so that the end of an earlier one isn't taken for this one's.
     number: Cell<u32>,
 }
@@ -43,7 +43,7 @@ struct Reader {
 
 /// A call under way: which model it is about, and where its messages go.
 struct Caller {
-    session: Rc<Session>,
+    session: Rc<AnySession>,
     inbox: UnboundedSender<Message>,
 }
 
@@ -56,7 +56,7 @@ impl Reading {
         &self,
         id: RequestId,
         call: &ReaderCall,
-        session: Rc<Session>,
+        session: Rc<AnySession>,
         control: &impl Control,
         on_event: impl Fn(Event),
     ) -> Result<Answer> {
@@ -133,14 +133,14 @@ impl Desk {
     }
 
     /// Tells the reader of the model, unless it knows: a vocabulary's texts are tens of thousands.
-    fn tell_model(&self, id: RequestId, session: &Rc<Session>) {
+    fn tell_model(&self, id: RequestId, session: &Rc<AnySession>) {
         let told = self.told.replace(Rc::downgrade(session));
         if told.upgrade().is_some_and(|told| Rc::ptr_eq(&told, session)) {
             return;
         }
         // numbers and words can always be written
         let config = serde_json::to_string(&session.info().config).unwrap_or_default();
-        let cut = serde_json::to_string(&session.cut()).unwrap_or_default();
+        let cut = serde_json::to_string(&session.as_ref().cut()).unwrap_or_default();
         let texts: Array = session.token_texts().into_iter().map(JsValue::from).collect();
         self.post(Message::new(from_worker::MODEL, id, &[config.into(), texts.into(), cut.into()]), None);
     }
@@ -196,7 +196,7 @@ impl Desk {
         &self,
         id: RequestId,
         mut messages: UnboundedReceiver<Message>,
-        session: &Rc<Session>,
+        session: &Rc<AnySession>,
         control: &impl Control,
         on_event: &impl Fn(Event),
     ) -> Result<String> {
@@ -207,7 +207,7 @@ impl Desk {
                     self.post(value(id, hash.map(JsValue::from)), None);
                 }
                 from_reader::TOKEN => {
-                    let token = session.subject().token(&message.text(2)).await;
+                    let token = session.as_ref().token(&message.text(2)).await;
                     self.post(value(id, token.map(JsValue::from)), None);
                 }
                 from_reader::LOOK => self.look(id, &message, session, control).await,
@@ -221,7 +221,7 @@ impl Desk {
     }
 
     /// Runs a batch and hands the reader each layer's activations.
-    async fn look(&self, id: RequestId, message: &Message, session: &Session, control: &impl Control) {
+    async fn look(&self, id: RequestId, message: &Message, session: &AnySession, control: &impl Control) {
         let (ids, lengths) = (message.numbers(2), message.numbers(3));
         let watch = Watch {
             layers: message.numbers(4).into_iter().map(|layer| layer as usize).collect(),
@@ -242,7 +242,7 @@ impl Desk {
             let layer = Message::new(from_worker::LAYER, id, &[JsValue::from(layer as u32), copy.into()]);
             self.post(layer, Some(&buffers));
         };
-        let looked = match session.subject().look(&rows, &watch, control, on_layer).await {
+        let looked = match session.look(&rows, &watch, control, on_layer).await {
             Ok(likeliest) => {
                 // a vocabulary has fewer tokens than i32 has numbers
                 let likeliest: Vec<i32> = likeliest.iter().map(|id| id.map_or(-1, |id| id as i32)).collect();
@@ -267,7 +267,7 @@ fn value(id: RequestId, value: Result<JsValue>) -> Message {
 }
 
 /// The tokens of each text.
-fn ids(session: &Session, message: &Message) -> Result<JsValue> {
+fn ids(session: &AnySession, message: &Message) -> Result<JsValue> {
     let (texts, bos) = (message.list(2), message.0.get(3));
     let bos = bos.dyn_ref().map(Uint8Array::to_vec).unwrap_or_default();
     let ids = texts.iter().zip(bos).map(|(text, bos)| {

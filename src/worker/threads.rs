@@ -3,7 +3,7 @@
 //! They exist in the build with atomics only, which the page starts where it may share memory. Any other build has no
 //! helpers and one thread.
 
-use crate::engine::cpu::kernels::pool;
+use crate::engine::threads;
 
 /// The name that tells a helper apart: its program must not answer the page.
 #[cfg(target_feature = "atomics")]
@@ -23,7 +23,7 @@ pub fn set(threads: u32) {
         static HELPERS: RefCell<Vec<Worker>> = const { RefCell::new(Vec::new()) };
     }
     let wanted = threads.max(1) - 1;
-    pool::TEAM.want(wanted);
+    threads::TEAM.want(wanted);
     let Ok(scope) = js_sys::global().dyn_into::<DedicatedWorkerGlobalScope>() else { return };
     let script = scope.location().href();
     let options = WorkerOptions::new();
@@ -46,7 +46,7 @@ pub fn set(_: u32) {}
 
 /// Threads that compute now.
 pub fn count() -> u32 {
-    u32::try_from(pool::threads()).unwrap_or(u32::MAX)
+    u32::try_from(threads::count()).unwrap_or(u32::MAX)
 }
 
 /// Whether this thread is a helper.
@@ -65,5 +65,5 @@ pub fn is_helper() -> bool {
 #[cfg(target_feature = "atomics")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn help() {
-    pool::TEAM.help(|| true);
+    threads::TEAM.help(|| true);
 }

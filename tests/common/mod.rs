@@ -1,6 +1,7 @@
 //! The oracle's model and figures, compiled in, so that the same tests run natively and in a browser.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod models;
 pub mod parts;
 pub mod plain;
 
@@ -8,7 +9,7 @@ use peartree::engine::{Unhurried, complete};
 use peartree::error::Result;
 use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, Event, GenerateOptions, Prompt, Request};
-use peartree::session::Session;
+use peartree::session::{AnySession, EngineKind};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -117,11 +118,11 @@ pub fn greedy(prompt: Prompt, max: usize) -> GenerateOptions {
     }
 }
 
-pub fn session() -> Session {
-    Session::new("model-p".into(), model())
+pub fn session() -> AnySession {
+    AnySession::new(EngineKind::Cpu, "model-p".into(), model())
 }
 
-pub fn ask(session: &Session, request: Request) -> Result<Answer> {
+pub fn ask(session: &AnySession, request: Request) -> Result<Answer> {
     complete(session.answer(&request, &Unhurried, |_: Event| ()))
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use peartree::engine::{Activation, CpuEngine, Engine, FinalNorm, SiteSet, Unhurried, complete};
+use peartree::engine::cpu::CpuEngine;
+use peartree::engine::{Engine, FinalNorm, Unhurried, complete};
 use peartree::model::Model;
 use peartree::model::tokenizer::Prompt;
 
@@ -36,12 +37,10 @@ impl<'a> Judge<'a> {
             by_length.entry(row.len()).or_default().push(at);
         }
         let mut out = vec![Vec::new(); rows.len()];
-        for (n_pos, at) in by_length {
+        for at in by_length.into_values() {
             for at in at.chunks(BATCH) {
                 let batch: Vec<&[u32]> = at.iter().map(|&at| rows[at].as_slice()).collect();
-                let run = complete(self.engine.run(&batch, &SiteSet::none(), &Unhurried))?;
-                let last = (0..at.len()).flat_map(|row| run.resid_final.row(row * n_pos + n_pos - 1).to_vec());
-                let last = Activation { shape: vec![at.len(), self.model.config.d_model], data: last.collect() };
+                let last = complete(self.engine.last_resid(&batch, &[], &Unhurried))?;
                 let logits = complete(self.engine.unembed(&last, FinalNorm::Own, &Unhurried))?;
                 for (row, &at) in at.iter().enumerate() {
                     out[at] = log_softmax(logits.row(row));

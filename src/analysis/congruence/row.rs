@@ -1,7 +1,7 @@
 //! One neuron against all tokens: what it writes, what it reads, and which neurons write the same.
 
 use super::{Weighing, centre, largest};
-use crate::engine::cpu::kernels::matmul::dot;
+use crate::engine::vector::dot;
 use crate::engine::{Control, Products, TokenRows};
 use crate::error::Result;
 use crate::protocol::{Convention, NeuronValue};

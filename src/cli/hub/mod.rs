@@ -18,7 +18,7 @@ use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result, StoreError};
 use crate::model::WeightDtype;
 use crate::protocol::{HubPlace, Place, Source, is_repo_id};
-use crate::session::Session;
+use crate::session::{AnySession, EngineKind};
 use crate::store::Store;
 use crate::store::address::Site;
 use crate::store::line::Terms;
@@ -49,14 +49,14 @@ pub fn source(model: &Path, dtype: WeightDtype) -> Option<Source> {
 ///
 /// # Errors
 /// [`StoreError`]; what is wrong with the model.
-pub fn load(source: &Source) -> Result<Session> {
+pub fn load(source: &Source, engine: EngineKind) -> Result<AnySession> {
     let (site, store, bar) = (site(source)?, store()?, Bar::new());
     let on_progress = |progress| bar.show(progress);
     let watch = Watch { control: &Unhurried, on_progress: &on_progress };
     complete(async {
         let held = store.fetch(source, &site, &watch).await?;
         let model = store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
-        Ok(Session::new(source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        Ok(AnySession::new(engine, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
     })
 }
 

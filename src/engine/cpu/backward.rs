@@ -7,11 +7,12 @@ use super::CpuEngine;
 use super::base::CpuBase;
 use super::kernels::activation::slope;
 use super::kernels::attention::{Past, Run};
-use super::kernels::matmul::{add_scaled, dot};
+use super::kernels::matmul::add_scaled;
 use super::kernels::norm;
 use super::matrix::matrix;
 use super::values::values;
-use crate::engine::{Control, Engine, Gradients};
+use crate::engine::vector::dot;
+use crate::engine::{BaseRun, Control, Engine, Gradients};
 use crate::error::Result;
 use crate::model::weights::{Block, Conv1d, LayerNorm};
 
@@ -33,7 +34,7 @@ impl CpuEngine {
             mlp_post: Vec::new(),
             z: Vec::new(),
         };
-        let mut g = vec![0.0; (base.n_pos() - first) * d_model];
+        let mut g = vec![0.0; (base.ids().len() - first) * d_model];
         let last = base.resid_final.len() - d_model;
         let at_last = g.len() - d_model;
         let ones = vec![1.0; d_model];
@@ -87,7 +88,7 @@ impl CpuEngine {
         let qkv = product(&block.c_attn, &self.normed(&block.ln_1, resid_pre)?)?;
         let past = &base.past[layer];
         let past = Past { keys: &past.keys[..first * d_model], values: &past.values[..first * d_model] };
-        let n_rows = base.n_pos() - first;
+        let n_rows = base.ids().len() - first;
         let scale = self.config.attention_scale(layer);
         let run = Run { qkv: &qkv, past, queries: 0..n_rows, n_head: self.config.n_head, d_model, scale };
         let g_qkv = qkv_backwards(&run, z);

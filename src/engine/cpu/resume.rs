@@ -1,10 +1,4 @@
-//! Runs that resume a base run where their first edit changes something.
-//!
-//! Only the layers from there on are computed, only the positions from the first changed one, and of the last layer
-//! only the last position. Edits of the residual stream, of what attention or the MLP write, of heads' outputs and of
-//! neurons need no matrix product in their own layer: the base's residual stream is changed by the difference times
-//! the rows of `W_O` or `W_out` that belong to it. All other edits start from the layer's `resid_pre`. Nothing is
-//! approximated; an edit that changes nothing costs nothing.
+//! Runs that resume a base run: carries out what [`crate::engine::plan`] has planned.
 
 use std::ops::{Deref, Range};
 
@@ -16,47 +10,26 @@ use super::kernels::activation::activate;
 use super::matrix::{Matrix, matrix};
 use super::rows::{RowHooks, Segment, Stream};
 use crate::engine::edit::{Edit, Part, width};
+use crate::engine::plan::{self, Budget, Difference, Plan, Stage, Walk};
 use crate::engine::site::{BlockSite, Site};
-use crate::engine::{Activation, Control, Resumed};
-use crate::error::{Error, Result};
+use crate::engine::{Activation, BaseRun, Control, Ends};
+use crate::error::Result;
 use crate::model::Config;
 
-/// Memory for the rows of one batch.
+/// Memory for the rows of one walk.
 const BUDGET_BYTES: usize = 64 << 20;
-/// Multiply-adds between two looks at the control: some hundredths of a second on one thread.
+/// Multiply-adds between two looks at the control, for runs that begin together: some hundredths of a second on one
+/// thread.
 const BUDGET_WORK: usize = 1 << 30;
-
-/// Where in the model a run starts to differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Embed,
-    /// Before block `.0`.
-    Pre(usize),
-    /// Between attention and MLP of block `.0`.
-    Mid(usize),
-    /// After the last block.
-    End,
-}
-
-/// One run, cut down to what must be computed.
-struct Plan {
-    /// Place in the caller's list.
-    run: usize,
-    stage: Stage,
-    /// First position that differs.
-    first: usize,
-    /// The residual stream at `stage` from `first` on, `[pos - first, d_model]`; at [`Stage::Embed`] nothing yet.
-    x: Vec<f32>,
-    /// Edits still to be made on the way.
-    rest: Vec<Edit>,
-}
+/// So many times that where runs join on the way: what each layer's weights are read for.
+const JOINED: usize = 4;
 
 impl CpuEngine {
-    /// Rows that go through the layers together.
-    fn rows_at_once(&self) -> usize {
+    fn budget(&self) -> Budget {
         let (d, m) = (self.config.d_model, self.config.d_mlp);
-        let bytes = 4 * (7 * d + m);
-        (BUDGET_BYTES / bytes).min(BUDGET_WORK / (d * m)).max(1)
+        let held = BUDGET_BYTES / (4 * (7 * d + m));
+        let beginning = held.min(BUDGET_WORK / (d * m)).max(1);
+        Budget { beginning, walking: held.min(JOINED * beginning).max(1) }
     }
 
     pub(super) async fn resume_runs(
@@ -64,193 +37,91 @@ impl CpuEngine {
         base: &CpuBase,
         runs: &[Vec<Edit>],
         control: &impl Control,
-        on_done: &mut impl FnMut(&[usize], Resumed),
+        mut on_done: impl FnMut(&[usize], Ends),
     ) -> Result<()> {
-        for edit in runs.iter().flatten() {
-            edit.check(&self.config, base.n_pos())?;
-        }
-        let mut values = SiteValues { kept: Vec::new() };
-        // by site, so that runs that start together go together
-        let mut order: Vec<usize> = (0..runs.len()).collect();
-        order.sort_by_key(|&run| runs[run].iter().map(|edit| order_of(edit.site)).min());
-        let (mut ended, mut batch): (Vec<Plan>, Vec<Plan>) = (Vec::new(), Vec::new());
-        for run in order {
-            let plan = self.plan(base, run, &runs[run], &mut values, control).await?;
-            let open = if plan.stage == Stage::End { &mut ended } else { &mut batch };
-            let n_rows = |plan: &Plan| base.n_pos() - plan.first;
-            let together: usize = open.iter().chain([&plan]).map(n_rows).sum();
-            let is_another_stage = open.first().is_some_and(|first| first.stage != plan.stage);
-            if is_another_stage || (together > self.rows_at_once() && !open.is_empty()) {
-                self.run_batch(base, &std::mem::take(open), control, on_done).await?;
-            }
-            open.push(plan);
-        }
-        self.run_batch(base, &batch, control, on_done).await?;
-        self.run_batch(base, &ended, control, on_done).await
+        let budget = self.budget();
+        plan::carry_out(self, base, base.ids().len(), runs, budget, control, async |walk| {
+            self.walk(base, &walk, control, &mut on_done).await
+        })
+        .await
     }
 
-    /// Takes the earliest edits into the residual stream, as long as that can be done without running a layer.
-    async fn plan(
+    /// Takes runs to the end, each from where it begins.
+    async fn walk(
         &self,
         base: &CpuBase,
-        run: usize,
-        edits: &[Edit],
-        values: &mut SiteValues,
+        walk: &Walk,
         control: &impl Control,
-    ) -> Result<Plan> {
-        let mut rest = edits.to_vec();
-        rest.sort_by_key(|edit| order_of(edit.site)); // stable: edits of one site keep their order
-        let last = base.n_pos() - 1;
-        while let Some(earliest) = rest.first().map(|edit| edit.site) {
-            let Some(stage) = direct_stage(earliest, self.config.n_layer) else {
-                return Ok(self.hooked(base, run, earliest, rest));
-            };
-            let same = rest.iter().take_while(|edit| edit.site == earliest).count();
-            let now: Vec<Edit> = rest.drain(..same).collect();
-            let Some(difference) = self.difference(values.get(self, base, earliest, control).await?, &now) else {
-                continue;
-            };
-            if rest.iter().any(|edit| is_passed(edit.site, stage)) {
-                // another edit builds on this one before the stage is reached
-                rest.splice(0..0, now);
-                return Ok(self.hooked(base, run, earliest, rest));
+        on_done: &mut impl FnMut(&[usize], Ends),
+    ) -> Result<()> {
+        control.breathe().await?;
+        let n_layer = self.config.n_layer;
+        let edits = walk.plans.iter().map(|plan| plan.rest.as_slice()).collect();
+        let mut hooks = EditHooks { config: &self.config, edits };
+        let mut stream = self.begin(base, walk, &mut hooks)?;
+        for layer in 0..n_layer {
+            let pass = self.pass(layer, Some(&base.past[layer]), layer + 1 == n_layer, control);
+            self.join(base, walk, Stage::Pre(layer), &mut stream)?;
+            if !stream.segments.is_empty() {
+                pass.attention(&mut stream, None, &mut hooks).await?;
             }
-            let later = rest.iter().filter_map(|edit| edit.at.first(base.n_pos()));
-            let first = later.chain([difference.first]).min().unwrap_or(last);
-            let first = if stage == Stage::End { last } else { first };
-            let x = self.with_difference(base, stage, first, &difference)?;
-            return Ok(Plan { run, stage, first, x, rest });
-        }
-        Ok(Plan { run, stage: Stage::End, first: last, x: self.last_row(&base.resid_final).to_vec(), rest })
-    }
-
-    /// A run computed from the last stage before `earliest`, with every edit left as a hook on the way.
-    fn hooked(&self, base: &CpuBase, run: usize, earliest: Site, rest: Vec<Edit>) -> Plan {
-        let last = base.n_pos() - 1;
-        let first = rest.iter().filter_map(|edit| edit.at.first(base.n_pos())).min().unwrap_or(last);
-        let from = |x: &[f32]| x[first * self.config.d_model..].to_vec();
-        let (stage, x) = match earliest {
-            Site::Embed | Site::PosEmbed => (Stage::Embed, Vec::new()),
-            Site::Block(layer, site) if site <= BlockSite::ResidMid => {
-                (Stage::Pre(layer), from(&base.resid_pre[layer]))
-            }
-            Site::Block(layer, _) => (Stage::Mid(layer), from(&base.resid_mid[layer])),
-            Site::FinalScale => (Stage::End, self.last_row(&base.resid_final).to_vec()),
-        };
-        Plan { run, stage, first: if stage == Stage::End { last } else { first }, x, rest }
-    }
-
-    fn last_row<'a>(&self, x: &'a [f32]) -> &'a [f32] {
-        &x[x.len() - self.config.d_model..]
-    }
-
-    /// What `edits`, all of one site, change in the base's value `[pos, width]`; nothing if that is nothing.
-    fn difference(&self, before: &[f32], edits: &[Edit]) -> Option<Difference> {
-        let edit = edits.first()?;
-        let (site, n_in) = (edit.site, width(edit.site, &self.config));
-        // mostly one part of the vector, and nothing else of it need be looked at
-        let is_same_part = edits.iter().all(|other| other.part == edit.part);
-        let columns = if is_same_part { edit.columns(&self.config) } else { 0..n_in };
-        let part = before.chunks_exact(n_in).flat_map(|row| &row[columns.clone()]);
-        let before: Vec<f32> = part.copied().collect();
-        let mut after = before.clone();
-        for edit in edits {
-            let own = edit.columns(&self.config);
-            for (pos, row) in after.chunks_exact_mut(columns.len()).enumerate() {
-                edit.apply(pos, own.start - columns.start..own.end - columns.start, row);
+            self.join(base, walk, Stage::Mid(layer), &mut stream)?;
+            if !stream.segments.is_empty() {
+                pass.mlp(&mut stream, &mut hooks).await?;
             }
         }
-        let differs = |(a, b): (&[f32], &[f32])| a != b;
-        let first = after.chunks_exact(columns.len()).zip(before.chunks_exact(columns.len())).position(differs)?;
-        Some(Difference { site, columns, first, before, after })
+        self.join(base, walk, Stage::End, &mut stream)?;
+        let d_model = self.config.d_model;
+        let ends = stream.segments.iter().flat_map(|segment| &stream.x[(segment.rows.end - 1) * d_model..][..d_model]);
+        let resid = Activation::rows(ends.copied().collect(), d_model);
+        let mut scales = self.final_scales(&resid.data);
+        hooks.end(base.ids().len() - 1, &mut scales);
+        let runs: Vec<usize> = walk.plans.iter().map(|plan| plan.run).collect();
+        on_done(&runs, Ends { resid, scales });
+        Ok(())
     }
 
-    /// The base's residual stream at `stage`, from position `first` on, with the difference in it.
-    fn with_difference(&self, base: &CpuBase, stage: Stage, first: usize, difference: &Difference) -> Result<Vec<f32>> {
-        let (d_model, site) = (self.config.d_model, difference.site);
-        let resid = match stage {
-            Stage::Pre(layer) => &base.resid_pre[layer],
-            Stage::Mid(layer) => &base.resid_mid[layer],
-            Stage::Embed | Stage::End => &base.resid_final,
-        };
-        let mut x = resid[first * d_model..].to_vec();
-        let Site::Block(layer, block_site) = site else { return Ok(x) };
-        let block = &self.weights.blocks[layer];
-        let from = first * difference.columns.len();
-        let (before, after) = (&difference.before[from..], &difference.after[from..]);
-        match block_site {
+    /// The stream of those that begin at the embedding: all from the first position that one of them needs.
+    fn begin(&self, base: &CpuBase, walk: &Walk, hooks: &mut impl RowHooks) -> Result<Stream> {
+        let plans = &walk.plans[walk.beginning_at(Stage::Embed)];
+        let Some(first) = plans.iter().map(|plan| plan.first).min() else { return Ok(Stream::default()) };
+        let rows: Vec<&[u32]> = plans.iter().map(|_| &base.ids()[first..]).collect();
+        self.embed(&rows, first, hooks)
+    }
+
+    /// Puts those that begin at `stage` under the others.
+    fn join(&self, base: &CpuBase, walk: &Walk, stage: Stage, stream: &mut Stream) -> Result<()> {
+        for place in walk.beginning_at(stage) {
+            let plan = &walk.plans[place];
+            let at = stream.x.len();
+            stream.push(base.resid_at(stage, plan.first), place, plan.first, self.config.d_model);
+            self.differ(plan, &mut stream.x[at..])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the base's residual stream the plan's.
+    fn differ(&self, plan: &Plan, x: &mut [f32]) -> Result<()> {
+        let Some(Difference { layer, site, columns, before, after }) = &plan.difference else { return Ok(()) };
+        let block = &self.weights.blocks[*layer];
+        match site {
             BlockSite::ResidPre | BlockSite::ResidMid | BlockSite::ResidPost => x.copy_from_slice(after),
             BlockSite::AttnOut | BlockSite::MlpOut => {
                 x.iter_mut().zip(after.iter().zip(before)).for_each(|(x, (a, b))| *x += a - b);
             }
-            BlockSite::Z => {
-                add_written(&matrix(&block.attn_c_proj.weight)?, &difference.columns, after, before, &mut x);
-            }
-            BlockSite::MlpPost => {
-                add_written(&matrix(&block.mlp_c_proj.weight)?, &difference.columns, after, before, &mut x);
-            }
+            BlockSite::Z => add_written(&matrix(&block.attn_c_proj.weight)?, columns, after, before, x),
+            BlockSite::MlpPost => add_written(&matrix(&block.mlp_c_proj.weight)?, columns, after, before, x),
             _ => {
                 // MlpPre: through the neurons' own function on both sides
-                let (mut before, mut after) = (before.to_vec(), after.to_vec());
+                let (mut before, mut after) = (before.clone(), after.clone());
                 let activation = self.config.variant.activation_function;
                 activate(activation, &mut before);
                 activate(activation, &mut after);
-                add_written(&matrix(&block.mlp_c_proj.weight)?, &difference.columns, &after, &before, &mut x);
+                add_written(&matrix(&block.mlp_c_proj.weight)?, columns, &after, &before, x);
             }
         }
-        Ok(x)
-    }
-
-    /// Runs plans of one stage to the end.
-    async fn run_batch(
-        &self,
-        base: &CpuBase,
-        plans: &[Plan],
-        control: &impl Control,
-        on_done: &mut impl FnMut(&[usize], Resumed),
-    ) -> Result<()> {
-        control.breathe().await?;
-        let Some(stage) = plans.first().map(|plan| plan.stage) else { return Ok(()) };
-        let edits = plans.iter().map(|plan| plan.rest.as_slice()).collect();
-        let mut hooks = EditHooks { config: &self.config, edits };
-        let n_layer = self.config.n_layer;
-        let (mut stream, from) = match stage {
-            Stage::Embed => {
-                let first = plans.iter().map(|plan| plan.first).min().unwrap_or(0);
-                let rows: Vec<&[u32]> = plans.iter().map(|_| &base.ids[first..]).collect();
-                (self.embed(&rows, first, &mut hooks)?, 0)
-            }
-            Stage::Pre(layer) | Stage::Mid(layer) => (join(plans, self.config.d_model), layer),
-            Stage::End => (join(plans, self.config.d_model), n_layer),
-        };
-        for layer in from..n_layer {
-            let pass = self.pass(layer, Some(&base.past[layer]), layer + 1 == n_layer, control);
-            if stage != Stage::Mid(layer) {
-                pass.attention(&mut stream, None, &mut hooks).await?;
-            }
-            pass.mlp(&mut stream, &mut hooks).await?;
-        }
-        let d_model = self.config.d_model;
-        let ends = stream.segments.iter().flat_map(|segment| &stream.x[(segment.rows.end - 1) * d_model..][..d_model]);
-        let resid = Activation { shape: vec![plans.len(), d_model], data: ends.copied().collect() };
-        let mut scales = self.final_scales(&resid.data);
-        hooks.end(base.n_pos() - 1, &mut scales);
-        let runs: Vec<usize> = plans.iter().map(|plan| plan.run).collect();
-        on_done(&runs, Resumed { resid, scales });
         Ok(())
     }
-}
-
-/// What edits of one site change.
-struct Difference {
-    site: Site,
-    /// The only columns of the site that differ.
-    columns: Range<usize>,
-    /// The first position that differs.
-    first: usize,
-    /// `[pos, columns]`
-    before: Vec<f32>,
-    after: Vec<f32>,
 }
 
 /// Adds `(after - before) · weight[columns]` to `x [rows, d_model]`, touching only the rows of `weight` that count.
@@ -269,76 +140,6 @@ fn add_written<G: Deref<Target = Storage>>(
                 weight.add_row(row, 0..d_model, after - before, x);
             }
         }
-    }
-}
-
-/// A run meets its sites in this order.
-fn order_of(site: Site) -> (usize, Option<BlockSite>) {
-    match site {
-        Site::Embed => (0, None),
-        Site::PosEmbed => (1, None),
-        Site::Block(layer, site) => (layer + 2, Some(site)),
-        Site::FinalScale => (usize::MAX, None),
-    }
-}
-
-/// Whether a run that starts at `stage` no longer meets `site`.
-fn is_passed(site: Site, stage: Stage) -> bool {
-    let start = match stage {
-        Stage::Embed => return false,
-        Stage::Pre(layer) => (layer + 2, Some(BlockSite::ResidPre)),
-        Stage::Mid(layer) => (layer + 2, Some(BlockSite::Ln2Scale)),
-        Stage::End => order_of(Site::FinalScale),
-    };
-    order_of(site) < start
-}
-
-/// The stage whose residual stream an edit of this site changes by a known difference.
-fn direct_stage(site: Site, n_layer: usize) -> Option<Stage> {
-    let Site::Block(layer, site) = site else { return None };
-    match site {
-        BlockSite::ResidPre => Some(Stage::Pre(layer)),
-        BlockSite::Z | BlockSite::AttnOut | BlockSite::ResidMid => Some(Stage::Mid(layer)),
-        BlockSite::MlpPre | BlockSite::MlpPost | BlockSite::MlpOut | BlockSite::ResidPost => {
-            Some(if layer + 1 == n_layer { Stage::End } else { Stage::Pre(layer + 1) })
-        }
-        _ => None,
-    }
-}
-
-/// The plans' rows one under the other.
-fn join(plans: &[Plan], d_model: usize) -> Stream {
-    let lengths = plans.iter().map(|plan| plan.x.len() / d_model);
-    let mut stream = Stream::new(plans.iter().flat_map(|plan| &plan.x).copied().collect(), lengths);
-    for (segment, plan) in stream.segments.iter_mut().zip(plans) {
-        segment.first = plan.first;
-    }
-    stream
-}
-
-/// The base's values of the sites that a sweep edits: runs of one sweep mostly share one.
-struct SiteValues {
-    kept: Vec<(Site, Vec<f32>)>,
-}
-
-impl SiteValues {
-    async fn get(
-        &mut self,
-        engine: &CpuEngine,
-        base: &CpuBase,
-        site: Site,
-        control: &impl Control,
-    ) -> Result<&Vec<f32>> {
-        if !self.kept.iter().any(|(kept, _)| *kept == site) {
-            // the sites come in order, so older ones are not met again; a few serve runs with several edits
-            if self.kept.len() >= 4 {
-                self.kept.remove(0);
-            }
-            let value = engine.value_of(base, site, control).await?;
-            self.kept.push((site, value.data));
-        }
-        let found = self.kept.iter().find(|(kept, _)| *kept == site);
-        found.map(|(_, values)| values).ok_or_else(|| Error::Unsupported(format!("The base run has no {site}.")))
     }
 }
 

@@ -1,5 +1,5 @@
-//! GPT-2's blocks over the rows of many runs at once: what answers requests, where [`super::forward`] is what it is
-//! held against.
+//! GPT-2's blocks over the rows of many runs at once: what answers requests, where [`crate::engine::reference`] is what
+//! it is held against.
 //!
 //! Runs lie one under the other. A run that resumes another has only its last positions here and reads the earlier
 //! ones' keys and values from the run that it resumes; a whole run is the case where there are none.
@@ -79,6 +79,13 @@ impl Stream {
         };
         let segments = lengths.into_iter().enumerate().map(segment).collect();
         Stream { x, segments, ..Stream::default() }
+    }
+
+    /// Puts the rows `x` of another run, the first of which stands at position `first`, under the others.
+    pub fn push(&mut self, x: &[f32], run: usize, first: usize, d_model: usize) {
+        let start = self.x.len() / d_model;
+        self.x.extend_from_slice(x);
+        self.segments.push(Segment { run, rows: start..self.x.len() / d_model, first });
     }
 
     /// Leaves of each run only its last row.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
 
-use super::kernels::matmul::{dot, linear_transposed};
+use super::CpuEngine;
+use super::kernels::matmul::linear_transposed;
 use super::matrix::matrix;
 use super::rows::{RowHooks, Segment};
-use super::{CpuEngine, check_rows};
 use crate::engine::site::{BlockSite, Site};
-use crate::engine::{Activation, Control, FinalNorm};
+use crate::engine::vector::dot;
+use crate::engine::{Activation, Control, FinalNorm, check_ids, check_rows, logit_rows};
 use crate::error::Result;
 
 /// Tokens that a row's candidates are held against before all of them are: an eighth of the vocabulary, at most this many. A vocabulary
@@ -27,7 +28,7 @@ impl CpuEngine {
         control: &impl Control,
         on_layer: impl FnMut(usize, &[f32]),
     ) -> Result<Activation> {
-        prompts.iter().try_for_each(|prompt| check_rows(&self.config, &[prompt], prompt.len()))?;
+        prompts.iter().try_for_each(|prompt| check_rows(&self.config, &[prompt]))?;
         let mut hooks = Watch { layers, on_layer };
         let mut stream = self.embed(prompts, 0, &mut hooks)?;
         let wanted = layers.last().map_or(0, |last| last + 1);
@@ -36,7 +37,7 @@ impl CpuEngine {
             self.pass(layer, None, false, control).block(&mut stream, None, &mut hooks).await?;
         }
         let data = if to_end { stream.x } else { Vec::new() };
-        Ok(Activation { shape: vec![data.len() / self.config.d_model, self.config.d_model], data })
+        Ok(Activation::rows(data, self.config.d_model))
     }
 
     pub(super) async fn likeliest(
@@ -46,7 +47,7 @@ impl CpuEngine {
         control: &impl Control,
     ) -> Result<Vec<Option<u32>>> {
         let (d_model, vocab) = (self.config.d_model, self.config.vocab_size);
-        tokens.iter().try_for_each(|&id| check_rows(&self.config, &[&[id]], 1))?;
+        check_ids(&self.config, tokens)?;
         let normed = self.final_norm(resid, FinalNorm::Own)?;
         let mut likeliest = vec![None; normed.len() / d_model];
         let all: Vec<usize> = (0..likeliest.len()).collect();
@@ -55,7 +56,7 @@ impl CpuEngine {
         let left = self.undecided((&normed, &all), tokens, &winners, control).await?;
         let common: Vec<u32> = (0..(vocab / 8).min(COMMON) as u32).collect();
         let left = self.undecided((&normed, &left), tokens, &common, control).await?;
-        for rows in left.chunks(self.logit_rows()) {
+        for rows in left.chunks(logit_rows(&self.config)) {
             control.breathe().await?;
             for (&row, logits) in rows.iter().zip(self.logits(&picked(&normed, rows, d_model))?.chunks_exact(vocab)) {
                 let first = first_of_largest(logits);
@@ -88,7 +89,7 @@ impl CpuEngine {
         let candidates: Vec<Vec<f32>> = tokens.iter().map(|&id| unembedding.row(id as usize)).collect();
         let theirs: Vec<f32> = rivals.iter().flat_map(|&id| unembedding.row(id as usize)).collect();
         let mut undecided = Vec::new();
-        for rows in rows.chunks(self.logit_rows()) {
+        for rows in rows.chunks(logit_rows(&self.config)) {
             control.breathe().await?;
             let normed = picked(normed, rows, d_model);
             let mut logits = vec![0.0; rows.len() * rivals.len()];

@@ -1,7 +1,7 @@
 //! What neurons do with what they read: GPT-2's `gelu_new`, and the functions that others have trained with.
 
 use super::lanes::F32x4;
-use super::pool;
+use crate::engine::threads;
 use crate::model::Activation;
 
 /// sqrt(2 / pi)
@@ -19,12 +19,12 @@ const PIECE: usize = 1 << 13;
 
 /// The function of every value, in place.
 pub fn activate(activation: Activation, values: &mut [f32]) {
-    pool::for_each_chunk(values, PIECE, |_, values| activate_piece(activation, values));
+    threads::for_each_chunk(values, PIECE, |_, values| activate_piece(activation, values));
 }
 
 /// Its derivative at every value, in place; where it has none, that from below.
 pub fn slope(activation: Activation, values: &mut [f32]) {
-    pool::for_each_chunk(values, PIECE, |_, values| slope_of_piece(activation, values));
+    threads::for_each_chunk(values, PIECE, |_, values| slope_of_piece(activation, values));
 }
 
 #[inline(never)]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::lanes::{self, F32x4};
 use super::matmul::add_scaled;
 use super::micro::{self, Rows, WIDTH};
-use super::pool::{self, Parts};
+use crate::engine::threads::{self, Parts};
 
 /// Most queries of one piece of work, which is always one head's.
 const QUERIES: usize = 32;
@@ -54,7 +54,7 @@ pub fn attend(runs: &[Run<'_>], z: &mut [f32]) {
         first_row += run.queries.len();
     }
     let z = Parts::of(z);
-    pool::for_each(pieces.len(), |piece| {
+    threads::for_each(pieces.len(), |piece| {
         let (run, head, queries, row) = pieces[piece].clone();
         WEIGHTS.with_borrow_mut(|weights| {
             weights.resize(queries.len() * run.n_key(), 0.0);
@@ -100,7 +100,7 @@ impl Run<'_> {
     pub fn pattern(&self, pattern: &mut [f32]) {
         let queries = 0..self.queries.len();
         let size = queries.len() * self.n_key();
-        pool::for_each_chunk(pattern, size, |head, weights| self.weigh(head, queries.clone(), weights));
+        threads::for_each_chunk(pattern, size, |head, weights| self.weigh(head, queries.clone(), weights));
     }
 
     /// `z [queries, d_model]`: the values, each times its weight in `pattern [head, query, key]`.
@@ -108,7 +108,7 @@ impl Run<'_> {
         let queries = 0..self.queries.len();
         let size = queries.len() * self.n_key();
         let z = Parts::of(z);
-        pool::for_each(self.n_head, |head| {
+        threads::for_each(self.n_head, |head| {
             self.read(head, queries.clone(), &pattern[head * size..(head + 1) * size], 0, z);
         });
     }

@@ -40,19 +40,6 @@ pub fn linear_transposed<W: Weight>(x: &[f32], weight: &[W], n_in: usize, out: &
     transposed::product(x, weight, n_in, out);
 }
 
-/// The scalar product, summed in eight lanes.
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a8, a1) = a.as_chunks::<8>();
-    let (b8, b1) = b.as_chunks::<8>();
-    let mut lanes = [0.0f32; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for lane in 0..8 {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    lanes.iter().sum::<f32>() + a1.iter().zip(b1).map(|(a, b)| a * b).sum::<f32>()
-}
-
 /// `out += scale * x`.
 pub fn add_scaled<W: Weight>(x: &[W], scale: f32, out: &mut [f32]) {
     out.iter_mut().zip(x).for_each(|(out, x)| *out += scale * x.widen());

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use gemm::Parallelism;
 
-use super::pool::{self, Parts};
 use super::weight::{Block, Part, Weight};
+use crate::engine::threads::{self, Parts};
 
 /// Columns and most rows of a piece.
 const COLUMNS: usize = 256;
@@ -55,7 +55,7 @@ fn in_pieces(x: &[f32], n_in: usize, n_out: usize, out: &mut [f32], each: impl F
     let blocks = rows.div_ceil(ROWS);
     let rows_each = rows.div_ceil(blocks);
     let out = Parts::of(out);
-    pool::for_each(blocks * n_out.div_ceil(COLUMNS), |piece| {
+    threads::for_each(blocks * n_out.div_ceil(COLUMNS), |piece| {
         let (row, column) = (piece % blocks * rows_each, piece / blocks * COLUMNS);
         let (rows, columns) = (row..rows.min(row + rows_each), column..n_out.min(column + COLUMNS));
         for start in (0..n_in).step_by(DEPTH) {

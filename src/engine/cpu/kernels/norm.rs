@@ -1,7 +1,7 @@
 //! LayerNorm in two halves, so that its scale can be looked at and replaced between them.
 
 use super::lanes::F32x4;
-use super::pool;
+use crate::engine::threads;
 
 /// Values of one piece of work, in whole rows.
 const PIECE: usize = 1 << 13;
@@ -10,7 +10,7 @@ const PIECE: usize = 1 << 13;
 #[inline(never)]
 pub fn scales(x: &[f32], width: usize, eps: f32, scales: &mut [f32]) {
     let rows = rows_of_piece(width);
-    pool::for_each_chunk(scales, rows, |piece, scales| {
+    threads::for_each_chunk(scales, rows, |piece, scales| {
         for (row, scale) in x[piece * rows * width..].chunks_exact(width).zip(scales) {
             let mean = F32x4::splat(mean(row));
             let squares = fold(row, |x| (x - mean) * (x - mean), |x| (x - mean.to_array()[0]).powi(2));
@@ -24,7 +24,7 @@ pub fn scales(x: &[f32], width: usize, eps: f32, scales: &mut [f32]) {
 pub fn normalise(x: &[f32], scales: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
     let width = weight.len();
     let rows = rows_of_piece(width);
-    pool::for_each_chunk(out, rows * width, |piece, out| {
+    threads::for_each_chunk(out, rows * width, |piece, out| {
         let x = &x[piece * rows * width..];
         let scales = &scales[piece * rows..];
         for ((row, out), scale) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(scales) {

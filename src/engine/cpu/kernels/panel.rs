@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::micro::{self, Rows, WIDTH};
-use super::pool::{self, Parts};
 use super::stream::columns_of_piece;
 use super::weight::Weight;
+use crate::engine::threads::{self, Parts};
 
 /// Rows of weights that are packed at once; with four rows of activations, a panel of so many fits the first-level cache.
 const DEPTH: usize = 256;
@@ -30,7 +30,7 @@ pub fn many_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f3
     let blocks = rows.div_ceil(ROWS);
     let rows_each = rows.div_ceil(blocks).next_multiple_of(TILE);
     let out = Parts::of(out);
-    pool::for_each(blocks * n_out.div_ceil(columns), |piece| {
+    threads::for_each(blocks * n_out.div_ceil(columns), |piece| {
         let (block, piece) = (piece % blocks, piece / blocks);
         let rows = (block * rows_each).min(rows)..((block + 1) * rows_each).min(rows);
         let columns = piece * columns..n_out.min((piece + 1) * columns);

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use super::lanes::F32x4;
 use super::micro::{self, Rows, WIDTH};
-use super::pool::{self, Parts};
 use super::weight::Weight;
+use crate::engine::threads::{self, Parts};
 
 /// Bands of rows that are read at once.
 const BANDS: usize = 4;
@@ -36,7 +36,7 @@ pub fn one_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
         return share_of_row(x, weight, out);
     }
     let mut sums = vec![0.0; n_in.div_ceil(share) * n_out];
-    pool::for_each_chunk(&mut sums, n_out, |index, sums| {
+    threads::for_each_chunk(&mut sums, n_out, |index, sums| {
         let rows = index * share..n_in.min((index + 1) * share);
         share_of_row(&x[rows.clone()], &weight[rows.start * n_out..rows.end * n_out], sums);
     });
@@ -108,7 +108,7 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32
         sums.resize(shares * rows * whole, 0.0);
         let parts = Parts::of(sums);
         let pieces = whole.div_ceil(columns);
-        pool::for_each(shares * pieces, |piece| {
+        threads::for_each(shares * pieces, |piece| {
             let (share, piece) = (piece % shares, piece / shares);
             let columns = piece * columns..whole.min((piece + 1) * columns);
             // SAFETY: a piece's columns in its share are its own
@@ -117,7 +117,7 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32
             let x = &x_of_bands[share * depth * rows..(share + 1) * depth * rows];
             product_of_bands(x, weight, n_out, columns, rows, sums);
         });
-        pool::for_each_chunk(out, n_out, |row, out| {
+        threads::for_each_chunk(out, n_out, |row, out| {
             for share in sums.chunks_exact((rows * whole).max(1)) {
                 for (out, sums) in out.chunks_exact_mut(WIDTH).zip(share.chunks_exact(rows * WIDTH)) {
                     out.iter_mut().zip(&sums[row * WIDTH..]).for_each(|(out, sum)| *out += sum);

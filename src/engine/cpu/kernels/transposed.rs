@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::micro;
-use super::pool::{self, Parts};
 use super::weight::{Part, Weight, can_scale};
+use crate::engine::threads::{self, Parts};
 
 /// Weights of one piece, in whole rows: some hundred kilobytes, that the second-level cache holds for all rows.
 const PIECE: usize = 3 << 16;
@@ -33,7 +33,7 @@ pub fn product<W: Weight>(x: &[f32], weight: &[W], n_in: usize, out: &mut [f32])
 
 fn for_each_piece(n_in: usize, n_out: usize, piece: impl Fn(Range<usize>) + Sync + Send) {
     let columns = (PIECE / n_in).max(1).next_multiple_of(BANDS);
-    pool::for_each(n_out.div_ceil(columns), |at| piece(at * columns..n_out.min((at + 1) * columns)));
+    threads::for_each(n_out.div_ceil(columns), |at| piece(at * columns..n_out.min((at + 1) * columns)));
 }
 
 /// `out [n_out] = x [n_in] · weight [n_out, n_in]ᵀ`.

@@ -1,13 +1,15 @@
-//! Shares the pieces of a kernel's work among threads.
+//! Shares the pieces of what is computed on the processor among its threads.
+
+pub mod team;
 
 use std::marker::PhantomData;
 
 /// The browser's threads; without atomics in the build no helper ever comes, and the leader does everything.
 #[cfg(target_arch = "wasm32")]
-pub static TEAM: super::team::Team = super::team::Team::new();
+pub static TEAM: team::Team = team::Team::new();
 
 /// Threads that compute.
-pub fn threads() -> usize {
+pub fn count() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
     return rayon::current_num_threads();
     #[cfg(target_arch = "wasm32")]

@@ -1,9 +1,8 @@
 //! GPT-2's forward pass in candle tensors, top to bottom.
 //!
-//! This is the readable one: every function states its shapes, every operation has a gradient (so the demo model is
-//! trained through it), and every named site passes through [`Hooks`], which may replace its value. It is not tuned;
-//! the rows of [`super::rows`] are what answers requests, and the tests hold them against this. Weights in f16 are widened
-//! whole wherever they are used.
+//! Every function states its shapes, every operation has a gradient (so the demo model is trained through it), and every
+//! named site passes through [`Hooks`], which may replace its value. Weights in f16 are widened whole wherever they are
+//! used.
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops;
@@ -122,12 +121,18 @@ pub fn unembed(weights: &Weights, x: &Tensor) -> Result<Tensor> {
     x.matmul(&in_f32(weights.unembedding())?.to_dtype(x.dtype())?.t()?)
 }
 
-/// The whole pass, as training needs it: `ids [batch, pos] -> logits [batch * pos, vocab]`.
-pub fn logits(config: &Config, weights: &Weights, ids: &Tensor, hooks: &mut impl Hooks) -> Result<Tensor> {
+/// All blocks: `ids [batch, pos] ->` the residual stream after the last, `[batch, pos, d_model]`.
+pub fn resid_final(config: &Config, weights: &Weights, ids: &Tensor, hooks: &mut impl Hooks) -> Result<Tensor> {
     let mut x = embed(weights, ids, hooks)?;
     for (layer, weights) in weights.blocks.iter().enumerate() {
         x = block(config, weights, layer, x, hooks)?;
     }
+    Ok(x)
+}
+
+/// The whole pass, as training needs it: `ids [batch, pos] -> logits [batch * pos, vocab]`.
+pub fn logits(config: &Config, weights: &Weights, ids: &Tensor, hooks: &mut impl Hooks) -> Result<Tensor> {
+    let x = resid_final(config, weights, ids, hooks)?;
     let (centred, scale) = centre_and_scale(&x, config.ln_eps)?;
     let scale = hooks.at(Site::FinalScale, scale)?;
     let normed = scale_and_shift(&weights.ln_f, &centred.broadcast_div(&scale)?)?;
