@@ -61,7 +61,7 @@ fn a_whole_pass_with_an_edit_ends_as_a_resumed_one() {
         })
         .collect();
     let whole = complete(engine.last_resid(&[&IDS[..]; 5], &edits, &Unhurried)).unwrap();
-    let base = complete(engine.base(&IDS, &SiteSet::none(), &Unhurried)).unwrap();
+    let base = complete(engine.base(&IDS, None, &SiteSet::none(), &Unhurried)).unwrap();
     let resumed = complete(engine.ends(&base, &edits, &Unhurried)).unwrap();
     common::assert_close("whole and resumed", &whole.data, &resumed.resid.data);
 }

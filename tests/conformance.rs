@@ -74,8 +74,8 @@ fn runs<A: Engine, B: Engine>(ours: &A, right: &B, ids: &[u32], edited: &[Vec<Ed
     let sites = all_sites(config);
     // half of the sites are kept, the others worked out again
     let keep = sites.iter().enumerate().filter(|(place, _)| place % 2 == 0).map(|(_, site)| site).collect();
-    let base = complete(ours.base(ids, &keep, &Unhurried)).unwrap();
-    let right_base = complete(right.base(ids, &SiteSet::none(), &Unhurried)).unwrap();
+    let base = complete(ours.base(ids, None, &keep, &Unhurried)).unwrap();
+    let right_base = complete(right.base(ids, None, &SiteSet::none(), &Unhurried)).unwrap();
     assert_eq!(base.ids(), ids);
     for from in [0, ids.len() / 2, ids.len() - 1] {
         let found = complete(ours.read(&base, &sites, from, &Unhurried)).unwrap();
@@ -85,6 +85,15 @@ fn runs<A: Engine, B: Engine>(ours: &A, right: &B, ids: &[u32], edited: &[Vec<Ed
             assert_eq!(found.shape, should.shape, "{site}");
             seen.note("read", &found.data, &should.data, &site);
         }
+    }
+    // one that begins alike
+    let other: Vec<u32> = ids.iter().enumerate().map(|(pos, &id)| if pos < ids.len() / 2 { id } else { 0 }).collect();
+    let found = complete(ours.base(&other, Some(&base), &SiteSet::none(), &Unhurried)).unwrap();
+    let should = complete(right.base(&other, None, &SiteSet::none(), &Unhurried)).unwrap();
+    let found = complete(ours.read(&found, &sites, 0, &Unhurried)).unwrap();
+    let should = complete(right.read(&should, &sites, 0, &Unhurried)).unwrap();
+    for site in sites.iter() {
+        seen.note("base like another", &found.at(site).unwrap().data, &should.at(site).unwrap().data, &site);
     }
     let beyond = Site::Block(config.n_layer, BlockSite::Z);
     assert!(complete(ours.read(&base, &[beyond].into_iter().collect(), 0, &Unhurried)).is_err());
@@ -288,7 +297,7 @@ fn the_reference_is_a_plain_pass_in_f64() {
         let plain = Plain::new(&[]);
         let model = plain.load(WeightDtype::F32).unwrap();
         let engine = ReferenceEngine::new(model.config.clone(), model.weights);
-        let base = complete(engine.base(&ids, &SiteSet::none(), &Unhurried)).unwrap();
+        let base = complete(engine.base(&ids, None, &SiteSet::none(), &Unhurried)).unwrap();
         let read = complete(engine.read(&base, &[site].into_iter().collect(), 0, &Unhurried)).unwrap();
         seen.note_f64("read", &read.at(site).unwrap().data, &plain.value(&ids, site), &site);
         let edit = Edit { site, part: Part::Whole, at: Positions::These(vec![pos]), change: Change::Add(by) };

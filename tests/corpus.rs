@@ -397,7 +397,7 @@ fn ragged_rows_are_each_its_own_run() {
     for row in rows {
         let site = Site::Block(1, BlockSite::MlpPost);
         let resid = Site::Block(model.config.n_layer - 1, BlockSite::ResidPost);
-        let base = complete(engine.base(row, &SiteSet::none(), &Unhurried)).unwrap();
+        let base = complete(engine.base(row, None, &SiteSet::none(), &Unhurried)).unwrap();
         let read = complete(engine.read(&base, &[site, resid].into_iter().collect(), 0, &Unhurried)).unwrap();
         alone.extend_from_slice(&read.at(site).unwrap().data);
         ends.extend_from_slice(&read.at(resid).unwrap().data);

@@ -86,7 +86,7 @@ fn likeliest_tokens_and_log_probabilities_are_the_oracles() {
 
 fn read(engine: &CpuEngine, ids: &[u32], site: Site) -> Activation {
     let sites = [site].into_iter().collect();
-    let base = complete(engine.base(ids, &SiteSet::none(), &Unhurried)).unwrap();
+    let base = complete(engine.base(ids, None, &SiteSet::none(), &Unhurried)).unwrap();
     complete(engine.read(&base, &sites, 0, &Unhurried)).unwrap().at(site).unwrap().clone()
 }
 

@@ -169,7 +169,7 @@ fn edits_of_one_site_are_made_in_their_order() {
 /// The walks that some runs make.
 fn walks(runs: &[Vec<Edit>], budget: Budget) -> Vec<Walk> {
     let engine = ReferenceEngine::new(config(), weights(&config(), 3, WeightDtype::F32));
-    let base = complete(engine.base(&[1, 2, 3, 4, 5], &SiteSet::none(), &Unhurried)).unwrap();
+    let base = complete(engine.base(&[1, 2, 3, 4, 5], None, &SiteSet::none(), &Unhurried)).unwrap();
     let mut found = Vec::new();
     complete(carry_out(&engine, &base, N_POS, runs, budget, &Unhurried, async |walk| {
         found.push(walk);

@@ -46,7 +46,7 @@ pub async fn bench<E: Engine>(engine: &E, task: &BenchTask, control: &impl Contr
         BenchTask::Tail(o) => {
             let (runs, reps) = (sensible("B", o.b)?, sensible("reps", o.reps)?);
             let (ids, edits) = (prompt(engine.config()), edits(engine.config(), runs));
-            let base = engine.base(&ids, &SiteSet::none(), control).await?;
+            let base = engine.base(&ids, None, &SiteSet::none(), control).await?;
             let tokens = (0, engine.config().vocab_size as u32 - 1);
             let start = Instant::now();
             for _ in 0..reps {
@@ -97,7 +97,7 @@ async fn capture<E: Engine>(engine: &E, control: &impl Control) -> Result<Bench>
     let end = Site::Block(config.n_layer - 1, BlockSite::ResidPost);
     let sites: SiteSet = residuals.chain([Site::Block(layer(config), BlockSite::MlpPost)]).collect();
     let start = Instant::now();
-    let base = engine.base(&prompt(config), &sites, control).await?;
+    let base = engine.base(&prompt(config), None, &sites, control).await?;
     let captured = engine.read(&base, &sites, 0, control).await?;
     let resid = engine.read(&base, &[end].into_iter().collect(), 0, control).await?;
     let last = Activation::rows(resid.at(end)?.last_row().to_vec(), config.d_model);

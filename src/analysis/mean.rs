@@ -23,7 +23,7 @@ pub async fn mean<E: Engine>(
     // in f64: a corpus has more positions than f32 can count one by one
     let (mut sums, mut n) = (vec![0.0f64; width], 0usize);
     for ids in documents {
-        let base = engine.base(ids, &sites, control).await?;
+        let base = engine.base(ids, None, &sites, control).await?;
         for row in engine.read(&base, &sites, 0, control).await?.at(site)?.data.chunks_exact(width) {
             sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
             n += 1;

@@ -1,6 +1,6 @@
 //! Two prompts to patch between: which positions stand for each other, and how far apart the runs end.
 
-use crate::engine::{BaseRun, Control, Direction, Ends, Engine};
+use crate::engine::{BaseRun, Control, Direction, Ends, Engine, common_start};
 use crate::error::{Error, Result};
 
 /// A clean and a corrupted run and the two tokens whose logit difference is looked at.
@@ -89,11 +89,6 @@ impl<'a, E: Engine> Pair<'a, E> {
     pub async fn gradients(&self, layer: usize, control: &impl Control) -> Result<crate::engine::Gradients> {
         self.engine.gradients(self.corrupted, self.tokens, (layer, self.first()), control).await
     }
-}
-
-/// How many tokens both prompts begin with.
-fn common_start(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 /// Positions of `ids` that stand for positions of `clean`, as (here, clean): the common beginning, and what follows it

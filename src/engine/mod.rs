@@ -71,8 +71,15 @@ pub trait Engine {
     ) -> Result<Activation>;
 
     /// Runs one prompt and keeps what others need to resume it. Every site can be read of it; those in `keep` will be,
-    /// and an engine that would have to work them out again may keep them.
-    async fn base(&self, ids: &[u32], keep: &SiteSet, control: &impl Control) -> Result<Self::Base>;
+    /// and an engine that would have to work them out again may keep them. What the prompt and that of `like` both begin
+    /// with may be taken from there.
+    async fn base(
+        &self,
+        ids: &[u32],
+        like: Option<&Self::Base>,
+        keep: &SiteSet,
+        control: &impl Control,
+    ) -> Result<Self::Base>;
 
     /// Sites' values in a base run, from position `from` on.
     async fn read(&self, base: &Self::Base, sites: &SiteSet, from: usize, control: &impl Control) -> Result<Readings>;
@@ -263,6 +270,11 @@ pub trait Engine {
         }
         Ok(found)
     }
+}
+
+/// How many tokens both prompts begin with.
+pub fn common_start(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 /// The engine's own guard: callers have checked their prompts already, but an index must never run wild.

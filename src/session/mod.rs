@@ -32,8 +32,15 @@ pub struct Session<E: Engine> {
     engine: E,
     notes: Vec<String>,
     /// Prompts' runs, newest first: prediction, lens, patches and edits of one prompt share it.
-    bases: RefCell<VecDeque<Rc<E::Base>>>,
+    bases: RefCell<VecDeque<Kept<E::Base>>>,
     tables: tables::Tables,
+}
+
+/// A run, and the prompt of the run that it took its beginning from: by that its figures may differ in their last bits, so
+/// it answers the same question only.
+struct Kept<B> {
+    base: Rc<B>,
+    like: Option<Vec<u32>>,
 }
 
 /// A clean and a corrupted prompt, and the one before.
@@ -193,7 +200,9 @@ impl<E: Engine + Products> Session<E> {
         no_bos: bool,
         control: &impl Control,
     ) -> Result<(Rc<E::Base>, Rc<E::Base>)> {
-        Ok((self.base(clean, no_bos, control).await?, self.base(corrupted, no_bos, control).await?))
+        let clean = self.base(clean, no_bos, control).await?;
+        let corrupted = self.base_like(corrupted, Some(&clean), no_bos, control).await?;
+        Ok((clean, corrupted))
     }
 
     async fn pair<'a>(
@@ -224,13 +233,25 @@ impl<E: Engine + Products> Session<E> {
 
     /// The prompt's run; the last few are at hand.
     async fn base(&self, prompt: &Prompt, no_bos: bool, control: &impl Control) -> Result<Rc<E::Base>> {
+        self.base_like(prompt, None, no_bos, control).await
+    }
+
+    /// The prompt's run, what it begins with like another taken from there.
+    async fn base_like(
+        &self,
+        prompt: &Prompt,
+        like: Option<&E::Base>,
+        no_bos: bool,
+        control: &impl Control,
+    ) -> Result<Rc<E::Base>> {
         let ids = self.vocabulary.prompt_ids(prompt, !no_bos)?;
-        if let Some(base) = self.bases.borrow().iter().find(|base| base.ids() == ids) {
-            return Ok(base.clone());
+        let is_it = |kept: &&Kept<E::Base>| kept.base.ids() == ids && kept.like.as_deref() == like.map(BaseRun::ids);
+        if let Some(kept) = self.bases.borrow().iter().find(is_it) {
+            return Ok(kept.base.clone());
         }
-        let base = Rc::new(self.engine.base(&ids, &SiteSet::none(), control).await?);
+        let base = Rc::new(self.engine.base(&ids, like, &SiteSet::none(), control).await?);
         let mut bases = self.bases.borrow_mut();
-        bases.push_front(base.clone());
+        bases.push_front(Kept { base: base.clone(), like: like.map(|like| like.ids().to_vec()) });
         bases.truncate(BASES);
         Ok(base)
     }

@@ -7,7 +7,7 @@ use super::rows::{KeyValues, RowHooks, Segment, Stream};
 use crate::engine::edit::width;
 use crate::engine::plan::Stage;
 use crate::engine::site::{BlockSite, Site, SiteSet};
-use crate::engine::{BaseRun, Control, Readings};
+use crate::engine::{BaseRun, Control, Readings, common_start};
 use crate::error::{Error, Result};
 
 /// One prompt's run, kept. What else it met is worked out again when it is asked for, unless it was to be kept.
@@ -50,21 +50,43 @@ impl CpuBase {
 }
 
 impl CpuEngine {
-    pub(super) async fn make_base(&self, ids: &[u32], keep: &SiteSet, control: &impl Control) -> Result<CpuBase> {
-        let n_layer = self.config.n_layer;
+    pub(super) async fn make_base(
+        &self,
+        ids: &[u32],
+        like: Option<&CpuBase>,
+        keep: &SiteSet,
+        control: &impl Control,
+    ) -> Result<CpuBase> {
         // the residual stream is kept anyway
         let mut seen = Seen::of(keep.iter().filter(|site| !is_of_the_stream(*site)));
-        let mut stream = self.embed(&[ids], 0, &mut seen)?;
+        // what is kept besides is kept of all positions
+        let like = like.filter(|_| seen.values.is_empty());
+        // of the last position there is always something to do
+        let shared = like.map_or(0, |like| common_start(&like.ids, ids)).min(ids.len() - 1);
+        let like = like.filter(|_| shared > 0);
+        let from = |values: &[f32]| values[..shared * self.config.d_model].to_vec();
+        let whole = |before: Option<&Vec<f32>>, rows: &[f32]| {
+            [before.map_or_else(Vec::new, |b| from(b)).as_slice(), rows].concat()
+        };
+        let n_layer = self.config.n_layer;
+        let mut stream = self.embed(&[&ids[shared..]], shared, &mut seen)?;
         let (mut resid_pre, mut resid_mid) = (Vec::with_capacity(n_layer), Vec::with_capacity(n_layer));
-        let mut past = vec![KeyValues::default(); n_layer];
-        for (layer, past) in past.iter_mut().enumerate() {
-            let pass = self.pass(layer, None, false, control);
-            resid_pre.push(stream.x.clone());
-            pass.attention(&mut stream, Some(past), &mut seen).await?;
-            resid_mid.push(stream.x.clone());
+        let mut past = Vec::with_capacity(n_layer);
+        for layer in 0..n_layer {
+            let before = like.map(|like| &like.past[layer]);
+            let mut own = before.map_or_else(KeyValues::default, |before| KeyValues {
+                keys: from(&before.keys),
+                values: from(&before.values),
+            });
+            let pass = self.pass(layer, before, false, control);
+            resid_pre.push(whole(like.map(|like| &like.resid_pre[layer]), &stream.x));
+            pass.attention(&mut stream, Some(&mut own), &mut seen).await?;
+            resid_mid.push(whole(like.map(|like| &like.resid_mid[layer]), &stream.x));
             pass.mlp(&mut stream, &mut seen).await?;
+            past.push(own);
         }
-        Ok(CpuBase { ids: ids.to_vec(), resid_pre, resid_mid, resid_final: stream.x, past, kept: seen.values })
+        let resid_final = whole(like.map(|like| &like.resid_final), &stream.x);
+        Ok(CpuBase { ids: ids.to_vec(), resid_pre, resid_mid, resid_final, past, kept: seen.values })
     }
 
     pub(super) async fn read_sites(

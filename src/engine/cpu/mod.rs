@@ -136,9 +136,15 @@ impl Engine for CpuEngine {
         self.watch(prompts, layers, to_end, control, on_layer).await
     }
 
-    async fn base(&self, ids: &[u32], keep: &SiteSet, control: &impl Control) -> Result<CpuBase> {
+    async fn base(
+        &self,
+        ids: &[u32],
+        like: Option<&CpuBase>,
+        keep: &SiteSet,
+        control: &impl Control,
+    ) -> Result<CpuBase> {
         check_rows(&self.config, &[ids])?;
-        self.make_base(ids, keep, control).await
+        self.make_base(ids, like, keep, control).await
     }
 
     async fn read(&self, base: &CpuBase, sites: &SiteSet, from: usize, control: &impl Control) -> Result<Readings> {

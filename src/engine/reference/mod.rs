@@ -133,7 +133,13 @@ impl Engine for ReferenceEngine {
         Ok(Activation::rows(if to_end { ends } else { Vec::new() }, self.config.d_model))
     }
 
-    async fn base(&self, ids: &[u32], _: &SiteSet, control: &impl Control) -> Result<ReferenceBase> {
+    async fn base(
+        &self,
+        ids: &[u32],
+        _: Option<&ReferenceBase>,
+        _: &SiteSet,
+        control: &impl Control,
+    ) -> Result<ReferenceBase> {
         control.breathe().await?;
         let mut hooks = Watched::new(&self.config, vec![&[]]);
         let resid = self.pass(&[ids], &mut hooks)?;
