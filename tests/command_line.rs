@@ -212,6 +212,22 @@ fn what_lies_in_a_folder_without_weights_is_named() {
 }
 
 #[test]
+fn the_reference_engine_says_the_same() {
+    let model = model("reference", TOKENIZER, WEIGHTS);
+    let figures = |engine: &str| {
+        let output = run(&model, &["lens", "--prompt", PROMPT, "--tokens", " an", " a", "--engine", engine, "--json"]);
+        assert!(output.status.success());
+        let lens: Value = serde_json::from_slice(&output.stdout).unwrap();
+        lens["own_ln"].as_array().unwrap().iter().map(|figure| figure.as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    let (cpu, reference) = (figures("cpu"), figures("reference"));
+    assert_eq!(cpu.len(), reference.len());
+    assert!(cpu.iter().zip(&reference).all(|(cpu, reference)| (cpu - reference).abs() < 1e-4), "{cpu:?} {reference:?}");
+    // not the same program under another name: sums are made in another order
+    assert_ne!(cpu, reference);
+}
+
+#[test]
 fn positions_of_one_prompt_alone_have_a_dash() {
     let model = model("unequal", TOKENIZER, WEIGHTS);
     let arguments = [

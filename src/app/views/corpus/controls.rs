@@ -1,12 +1,13 @@
 //! The figure's boxes: which neuron and token, which texts, how they are read.
 
-use web_sys::{DragEvent, Event as DomEvent, FileList, HtmlInputElement, HtmlSelectElement};
+use web_sys::{DragEvent, Event as DomEvent, FileList, HtmlInputElement};
 use yew::prelude::*;
 
 use super::source::Source;
 use crate::app::congruence::typed_neuron;
 use crate::app::corpora::{CORPORA, dropped_file};
 use crate::app::state::{Action, Corpus, Dispatch, Shared};
+use crate::app::widgets::select::Select;
 use crate::protocol::{Bins, DataFile, ModelInfo};
 
 #[derive(Properties, PartialEq)]
@@ -178,13 +179,19 @@ fn number(
 }
 
 /// A list, whose choice is told.
-fn list(name: &'static str, id: &'static str, options: Html, on_choice: impl Fn(String) + 'static) -> Html {
-    let onchange = Callback::from(move |event: DomEvent| {
-        if let Some(select) = event.target_dyn_into::<HtmlSelectElement>() {
-            on_choice(select.value());
-        }
-    });
-    html! { <div class="field"><label for={id}>{ name }</label><select {id} {onchange}>{ options }</select></div> }
+fn list(
+    name: &'static str,
+    id: &'static str,
+    value: impl Into<AttrValue>,
+    options: Html,
+    on_choice: impl Fn(String) + 'static,
+) -> Html {
+    let (value, onchoice) = (value.into(), Callback::from(on_choice));
+    html! {
+        <div class="field">
+            <label for={id}>{ name }</label><Select {id} {value} {onchoice}>{ options }</Select>
+        </div>
+    }
 }
 
 fn choice(
@@ -194,23 +201,26 @@ fn choice(
     second: bool,
     on_choice: impl Fn(String) + 'static,
 ) -> Html {
-    let options = words
-        .into_iter()
-        .enumerate()
-        .map(|(at, (value, shown))| html! { <option {value} selected={second == (at == 1)}>{ shown }</option> });
-    list(name, id, html! { { for options } }, on_choice)
+    let options = words.map(|(value, shown)| html! { <option {value}>{ shown }</option> });
+    list(name, id, words[usize::from(second)].0, html! { { for options } }, on_choice)
 }
 
 fn kinds(props: &Props) -> Html {
     const OTHERS: [(&str, &str); 3] =
         [("files", "your files …"), ("hub", "a data set on the hub …"), ("folder", "a published folder …")];
     let chosen = props.source.kind().to_owned();
-    let option = |(value, shown): (&'static str, &'static str)| html! { <option {value} selected={value == chosen}>{ shown }</option> };
+    let option = |(value, shown): (&'static str, &'static str)| html! { <option {value}>{ shown }</option> };
     let (corpus, model, dispatch) = (props.corpus.clone(), props.model.clone(), props.dispatch.clone());
-    list("Text", "corpus-source", html! { { for CORPORA.into_iter().chain(OTHERS).map(option) } }, move |kind| {
-        let source = Source::first(&kind, model.as_deref());
-        dispatch.dispatch(Action::Corpus(Corpus { data: Some(source.write()), key: None, ..corpus.clone() }));
-    })
+    list(
+        "Text",
+        "corpus-source",
+        chosen,
+        html! { { for CORPORA.into_iter().chain(OTHERS).map(option) } },
+        move |kind| {
+            let source = Source::first(&kind, model.as_deref());
+            dispatch.dispatch(Action::Corpus(Corpus { data: Some(source.write()), key: None, ..corpus.clone() }));
+        },
+    )
 }
 
 /// Under which key the texts are, where there is a choice.
@@ -225,8 +235,8 @@ fn key(props: &Props, set: impl Fn(String) + 'static) -> Html {
     if keys.len() == 1 {
         return html! {};
     }
-    let option = |key: &str| html! { <option value={key.to_owned()} selected={key == chosen}>{ key }</option> };
-    list("Texts are under", "corpus-key", html! { { for keys.into_iter().map(option) } }, set)
+    let option = |key: &str| html! { <option value={key.to_owned()}>{ key }</option> };
+    list("Texts are under", "corpus-key", chosen.to_owned(), html! { { for keys.into_iter().map(option) } }, set)
 }
 
 /// Which files, data set or folder it is.
