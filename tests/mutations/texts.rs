@@ -1,0 +1,132 @@
+//! Texts in every form that is read: plain, JSON, parquet, packed or not.
+
+use std::io::Write;
+use std::rc::Rc;
+
+use peartree::documents::{Documents, Memory, Next, Source, keys};
+use peartree::error::{Error, Result};
+
+use crate::chance::Chance;
+use crate::watch::{Watch, each};
+
+/// All texts of a file, or what is wrong with it; none after so many steps, of which a small file needs a few.
+fn texts(name: &str, bytes: &[u8], key: Option<&str>) -> Result<u64> {
+    let file: Rc<dyn Source> = Rc::new(Memory::new(name, bytes));
+    let mut documents = Documents::new([file]).under(key.map(str::to_owned));
+    let mut len = 0;
+    for _ in 0..200_000 {
+        match documents.next_piece()? {
+            Next::Text(piece) => len += piece.text.len() as u64,
+            Next::Nothing => {}
+            Next::End => break,
+        }
+    }
+    Ok(len)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+/// Files of texts by their names.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 16, "{} parquet files", files.len());
+    let lines: String = (0..200)
+        .map(|n| format!("{{\"text\":\"Line {n} of pears and {}.\",\"row\":{{\"text\":\"\\ud83c\\udf50\"}}}}\n", n * n))
+        .collect();
+    let list: Vec<String> = (0..50).map(|n| format!("pear {n} \u{e9} \"\\ \u{1f350}")).collect();
+    let list = serde_json::to_vec(&list).unwrap();
+    let plain: String = (0..200).map(|n| format!("Pear {n}, of {} or so.\r\n", n * n)).collect();
+    // members, padding, frames to be skipped
+    let members = [gzip(&plain.as_bytes()[..900]), gzip(b""), gzip(&plain.as_bytes()[900..]), vec![0; 40]].concat();
+    let skipped = b"\x50\x2a\x4d\x18\x02\0\0\0xx";
+    let frames = [skipped, &zstd(&plain.as_bytes()[..900])[..], &zstd(b""), skipped, &zstd(&plain.as_bytes()[900..])];
+    let more = [
+        ("a.jsonl.gz", gzip(lines.as_bytes())),
+        ("a.jsonl.zst", zstd(lines.as_bytes())),
+        ("a.json.gz", gzip(&list)),
+        ("a.json.zst", zstd(&list)),
+        ("a.txt.gz", members),
+        ("a.txt.zst", frames.concat()),
+        ("a.json", list),
+        ("a.jsonl", lines.into_bytes()),
+        ("a.txt", plain.into_bytes()),
+    ];
+    files.extend(more.map(|(name, bytes)| (name.to_owned(), bytes)));
+    files
+}
+
+/// Damaged as it is, or damaged before it was packed, with the right checksum.
+fn damage(chance: &mut Chance, name: &str, file: &[u8]) -> Vec<u8> {
+    let inner = |chance: &mut Chance| {
+        // read as plain text
+        let name = name.replace("json", "txt").replace("txtl", "txt");
+        let text = Documents::new([Rc::new(Memory::new(name, file)) as Rc<dyn Source>]).whole_texts().unwrap();
+        chance.damage(text.concat().as_bytes())
+    };
+    match name.rsplit_once('.').map(|(_, packing)| packing) {
+        Some("gz") if chance.once_in(3) => gzip(&inner(chance)),
+        Some("zst") if chance.once_in(3) => zstd(&inner(chance)),
+        _ => chance.damage(file),
+    }
+}
+
+#[test]
+fn texts_that_are_damaged_give_texts_or_a_reason_within_bounds() {
+    let files = files();
+    each("texts", |watch, chance, what| {
+        let (name, file) = chance.pick(&files);
+        let damaged = damage(chance, name, file);
+        let key = *chance.pick(&[None, None, None, Some("row.text"), Some("title")]);
+        let what = format!("{what}, {name}");
+        let read = watch.tried(&what, damaged.len(), || {
+            let names = keys(Rc::new(Memory::new(name.as_str(), &damaged[..])));
+            (texts(name, &damaged, key).err(), names.err())
+        });
+        let is_typed = |error: &Option<Error>| matches!(error, None | Some(Error::Read { .. }));
+        assert!(is_typed(&read.0) && is_typed(&read.1), "{what}: {read:?}");
+    });
+}
+
+#[test]
+fn texts_that_unpack_to_very_much_stay_within_bounds() {
+    let mut watch = Watch::new("bombs");
+    let gzip = |bytes: &mut dyn Iterator<Item = Vec<u8>>| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        bytes.for_each(|bytes| packed.write_all(&bytes).unwrap());
+        packed.finish().unwrap()
+    };
+    let chunk = |byte: u8| vec![byte; 1 << 20];
+    let value = |mib: usize, start: &'static str, fill: &'static str| {
+        let fill = fill.repeat((1 << 20) / fill.len());
+        let body = std::iter::repeat_n(fill.into_bytes(), mib);
+        gzip(&mut std::iter::once(start.as_bytes().to_vec()).chain(body).chain([b"\"}]".to_vec()]))
+    };
+    let bombs = [
+        ("blank.jsonl.gz", gzip(&mut std::iter::repeat_n(chunk(b'\n'), 128))),
+        ("spaces.json.gz", gzip(&mut std::iter::repeat_n(chunk(b' '), 128))),
+        ("line.jsonl.gz", value(90, "{\"text\":\"", "a")),
+        ("escapes.jsonl.gz", value(13, "{\"text\":\"", "\\n")),
+        ("string.json.gz", value(90, "[\"", "a")),
+        ("nested.json.gz", value(90, "", "[")),
+        ("keys.jsonl.gz", value(12, "{\"text\":\"", "\",\"a\":\"")),
+        ("bad.txt.gz", gzip(&mut std::iter::repeat_n(chunk(0xff), 64))),
+        ("word.txt.gz", gzip(&mut std::iter::repeat_n(chunk(b'a'), 64))),
+    ];
+    for (name, file) in bombs {
+        watch.tried(name, file.len(), || texts(name, &file, None).err());
+    }
+}
