@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The kinds of inputs, and how many of each are tried with all other tests.
-const KINDS: [(&str, usize); 13] = [
+const KINDS: [(&str, usize); 14] = [
     ("tokenizer.json", 1400),
     ("precompiled maps", 300),
     ("vocab and merges", 200),
@@ -13,6 +13,7 @@ const KINDS: [(&str, usize); 13] = [
     ("indexes and parts", 300),
     ("pytorch_model.bin", 250),
     ("texts", 4000),
+    ("packed bytes", 2000),
     ("checkpoints", 300),
     ("tables", 300),
     ("published folders", 200),

@@ -34,6 +34,12 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
+/// Written by `zstd` itself, with every kind of block and table: `tests/fixtures/README.md`.
+const ZSTD: [(&str, &[u8]); 2] = [
+    ("lines-19.txt.zst", include_bytes!("../fixtures/zstd/lines-19.txt.zst")),
+    ("lines-3.txt.zst", include_bytes!("../fixtures/zstd/lines-3.txt.zst")),
+];
+
 /// Files of texts by their names.
 fn files() -> Vec<(String, Vec<u8>)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
@@ -66,6 +72,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
         ("a.txt", plain.into_bytes()),
     ];
     files.extend(more.map(|(name, bytes)| (name.to_owned(), bytes)));
+    files.extend(ZSTD.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())));
     files
 }
 
@@ -98,6 +105,42 @@ fn texts_that_are_damaged_give_texts_or_a_reason_within_bounds() {
         });
         let is_typed = |error: &Option<Error>| matches!(error, None | Some(Error::Read { .. }));
         assert!(is_typed(&read.0) && is_typed(&read.1), "{what}: {read:?}");
+    });
+}
+
+/// Bytes changed in place behind a file's first few, so that what is damaged reaches the program that unpacks it.
+fn damage_inside(chance: &mut Chance, file: &[u8], end: usize) -> Vec<u8> {
+    let mut damaged = file.to_vec();
+    for _ in 0..=chance.below(4) {
+        let at = 8 + chance.below(end - 8);
+        match chance.below(3) {
+            0 => damaged[at] = chance.below(256) as u8,
+            1 => damaged[at] ^= 1 << chance.below(8),
+            _ => {
+                let n = chance.below(40).min(end - at);
+                damaged[at..at + n].fill_with(|| chance.below(256) as u8);
+            }
+        }
+    }
+    damaged
+}
+
+/// Every packing that is read, with and without checksums.
+#[test]
+fn packed_bytes_that_are_damaged_give_texts_or_a_reason() {
+    let is_packed = |name: &str| {
+        ["brotli", "lz4", "snappy", "gzip", "zstd", ".gz", ".zst"].iter().any(|packing| name.contains(packing))
+    };
+    let files: Vec<_> = files().into_iter().filter(|(name, _)| is_packed(name)).collect();
+    assert!(files.len() >= 14, "{}", files.len());
+    each("packed bytes", |watch, chance, what| {
+        let (name, file) = chance.pick(&files);
+        // a parquet file's pages come before what says where they lie
+        let end = if name.ends_with(".parquet") { file.len() / 2 } else { file.len() };
+        let damaged = damage_inside(chance, file, end);
+        let what = format!("{what}, {name}");
+        let read = watch.tried(&what, damaged.len(), || texts(name, &damaged, None).err());
+        assert!(matches!(read, None | Some(Error::Read { .. })), "{what}: {read:?}");
     });
 }
 
