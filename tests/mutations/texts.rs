@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use peartree::documents::{Documents, Memory, Next, Source, keys};
 use peartree::error::{Error, Result};
@@ -142,6 +143,70 @@ fn packed_bytes_that_are_damaged_give_texts_or_a_reason() {
         let read = watch.tried(&what, damaged.len(), || texts(name, &damaged, None).err());
         assert!(matches!(read, None | Some(Error::Read { .. })), "{what}: {read:?}");
     });
+}
+
+/// A file of one part over and over, of which no more is in memory.
+struct Repeated {
+    name: &'static str,
+    start: Vec<u8>,
+    part: Vec<u8>,
+    times: usize,
+}
+
+impl Source for Repeated {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn len_bytes(&self) -> u64 {
+        (self.start.len() + self.part.len() * self.times) as u64
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<usize> {
+        let at = offset as usize;
+        let rest = match at.checked_sub(self.start.len()) {
+            None => &self.start[at..],
+            Some(at) if at < self.part.len() * self.times => &self.part[at % self.part.len()..],
+            Some(_) => &[],
+        };
+        let n = rest.len().min(into.len());
+        into[..n].copy_from_slice(&rest[..n]);
+        Ok(n)
+    }
+}
+
+/// A gigabyte of padding, a million empty members or frames: read in steps, each of which is short.
+#[test]
+fn what_unpacks_to_nothing_for_very_long_is_read_in_short_steps() {
+    let mut watch = Watch::new("nothing for long");
+    let start = gzip(b"a text");
+    let blocks = [&gzip(b"")[..10], &[0, 0, 0, 0xff, 0xff].repeat(200_000), &[1, 0, 0, 0xff, 0xff], &[0; 8]].concat();
+    let skipped = [&b"\x50\x2a\x4d\x18\0\0\x10\0"[..], &vec![7; 1 << 20]].concat();
+    for (what, name, start, part, times) in [
+        ("zeros", "zeros.txt.gz", start.clone(), vec![0; 1 << 20], 1024),
+        ("members", "members.txt.gz", start.clone(), gzip(b""), 1_000_000),
+        ("blocks", "blocks.txt.gz", start, blocks, 100),
+        ("frames", "frames.txt.zst", zstd(b"a text"), zstd(b""), 1_000_000),
+        ("skipped frames", "skipped.txt.zst", zstd(b"a text"), b"\x50\x2a\x4d\x18\x02\0\0\0xx".to_vec(), 1_000_000),
+        ("long skipped frames", "long.txt.zst", zstd(b"a text"), skipped, 1024),
+    ] {
+        let file = Rc::new(Repeated { name, start, part, times });
+        let mut documents = Documents::new([file as Rc<dyn Source>]);
+        // each time measured against no file at all
+        let longest = watch.tried(what, 0, || {
+            let mut longest = Duration::ZERO;
+            loop {
+                let start = Instant::now();
+                let next = documents.next_piece().unwrap();
+                longest = longest.max(start.elapsed());
+                if next == Next::End {
+                    return longest;
+                }
+            }
+        });
+        println!("{what}: {longest:?}");
+        assert!(longest < Duration::from_secs(2), "{what}: a step of {longest:?}");
+    }
 }
 
 #[test]
