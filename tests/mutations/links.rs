@@ -74,12 +74,15 @@ fn wild(chance: &mut Chance) -> String {
 fn no_link_does_harm() {
     each("links", |watch, chance, what| {
         let fragment = wild(chance);
-        watch.tried(what, fragment.len(), || {
-            let (link, refused) = Link::read(&fragment);
-            let written = link.write().expect("what was read is short enough to be written");
-            assert_eq!(Link::read(&written), (link, vec![]), "{fragment}");
-            refused.iter().for_each(|refusal| assert!(!refusal.to_string().is_empty()));
-        });
+        watch
+            .tried(what, fragment.len(), || {
+                let (link, refused) = Link::read(&fragment);
+                let written = link.write().expect("what was read is short enough to be written");
+                assert_eq!(Link::read(&written), (link, vec![]), "{fragment}");
+                refused.iter().for_each(|refusal| assert!(!refusal.to_string().is_empty()));
+                Ok(())
+            })
+            .unwrap();
     });
 }
 

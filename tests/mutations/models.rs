@@ -3,20 +3,41 @@
 use peartree::error::{Error, Result};
 use peartree::model::layout::{LAYOUTS, parts};
 use peartree::model::{Config, Model, ModelLoader, WeightDtype};
+use peartree::protocol::{GenerateOptions, PredictOptions, Prompt, Request};
+use peartree::session::Session;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
 use crate::common::parts::halves;
-use crate::common::{CONFIG, WEIGHTS};
+use crate::common::{CONFIG, WEIGHTS, ask, greedy};
 use crate::watch::{Watch, each};
 
 /// Loads a model; says what came of it.
 fn try_model(watch: &mut Watch, what: &str, (config, weights): (&[u8], &[u8]), dtype: WeightDtype) -> Result<()> {
     let bytes = config.len() + weights.len();
-    let result = watch.tried(what, bytes, || Model::from_bytes(config, None, weights, dtype).map(drop));
+    let result = watch.tried(what, bytes, || use_model(Model::from_bytes(config, None, weights, dtype)?));
     let is_typed = matches!(result, Ok(()) | Err(Error::Config(_) | Error::Weights(_) | Error::BeyondF16 { .. }));
     assert!(is_typed, "{what}: {result:?}");
     result
+}
+
+/// Runs a model that could be loaded; what it is asked may be more than it has.
+///
+/// # Errors
+/// Another than that.
+pub fn use_model(model: Model) -> Result<()> {
+    let session = Session::new("mutated".into(), model);
+    let prompt = Prompt::Ids(vec![1, 2, 3]);
+    for request in [
+        Request::Predict(PredictOptions { prompt: prompt.clone(), top: 3, no_bos: true }),
+        Request::Generate(GenerateOptions { no_bos: true, ..greedy(prompt, 2) }),
+    ] {
+        match ask(&session, request) {
+            Ok(_) | Err(Error::UnknownId { .. } | Error::PromptTooLong { .. } | Error::NoNumbers) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn dtype(chance: &mut Chance) -> WeightDtype {
@@ -114,7 +135,7 @@ fn load_parts(index: &[u8], files: &[(&str, Vec<u8>)]) -> Result<()> {
         loader.begin(&name, bytes.len() as u64, None, true)?;
         loader.push(bytes)?;
     }
-    loader.finish().map(drop)
+    use_model(loader.finish()?)
 }
 
 #[test]

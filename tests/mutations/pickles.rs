@@ -7,6 +7,7 @@ use peartree::model::{ModelLoader, WeightDtype};
 
 use crate::common::CONFIG;
 use crate::common::parts::{pickled, zip, zipped};
+use crate::models::use_model;
 use crate::watch::{Watch, each};
 
 struct InMemory<'a>(&'a [u8]);
@@ -26,7 +27,7 @@ fn try_pickle(watch: &mut Watch, what: &str, file: &[u8]) {
         let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F32)?;
         loader.begin("pytorch_model.bin", file.len() as u64, Some(contents), false)?;
         loader.push(file)?;
-        loader.finish().map(drop)
+        use_model(loader.finish()?)
     };
     let result = watch.tried(what, file.len(), load);
     let is_typed = matches!(result, Ok(()) | Err(Error::Weights(_) | Error::WeightsIn { .. }));

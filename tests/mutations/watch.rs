@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+use peartree::error::Result;
 use peartree::model::Tokenizer;
 
 use crate::chance::{Chance, inputs, seed};
@@ -51,6 +52,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Watch {
     kind: &'static str,
     n: usize,
+    /// Inputs that were read to their end, damaged or not.
+    n_read: usize,
     slowest: (Duration, String),
     /// The most memory beyond the input's own bytes, of how long an input, and which.
     largest: (usize, usize, String),
@@ -65,12 +68,12 @@ impl Watch {
             count_panics();
             std::thread::spawn(guard_time);
         });
-        Watch { kind, n: 0, slowest: Default::default(), largest: Default::default(), _alone: alone }
+        Watch { kind, n: 0, n_read: 0, slowest: Default::default(), largest: Default::default(), _alone: alone }
     }
 
     /// Lets `run` at an input of so many bytes.
     #[track_caller]
-    pub fn tried<T>(&mut self, what: &str, bytes: usize, run: impl FnOnce() -> T) -> T {
+    pub fn tried<T>(&mut self, what: &str, bytes: usize, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let (start, panics, before) = (Instant::now(), PANICS.load(Ordering::Relaxed), HELD.load(Ordering::Relaxed));
         *locked(&NOW) = Some((start, format!("{}, {what}", self.kind)));
         MOST_HELD.store(HELD.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -83,6 +86,7 @@ impl Watch {
         assert!(took < LONGEST, "{kind}, {what}: {took:?}");
         assert!(held <= ROOM_SHARE * bytes + ROOM_BYTES, "{kind}, {what}: {held} bytes of memory for {bytes}");
         self.n += 1;
+        self.n_read += usize::from(result.is_ok());
         if took > self.slowest.0 {
             self.slowest = (took, what.to_owned());
         }
@@ -97,9 +101,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let ((held, bytes, of), (took, slow)) = (&self.largest, &self.slowest);
         println!(
-            "{:24} {:6} inputs; slowest {:5} ms ({slow}); most memory {:.1} MB for {:.1} MB ({of})",
+            "{:20} {:6} inputs, {:6} of them read; slowest {:4} ms ({slow}); most memory {:.1} MB for {:.1} MB ({of})",
             self.kind,
             self.n,
+            self.n_read,
             took.as_millis(),
             *held as f64 / 1e6,
             *bytes as f64 / 1e6
