@@ -120,7 +120,9 @@ fn mutated_checkpoints_end_in_an_error_or_work() {
     let bytes = good.to_bytes().unwrap();
     let (magic, parts) = taken_apart(&bytes);
     each("checkpoints", |watch, chance, what| {
-        let file = match chance.below(4) {
+        let how = chance.below(4);
+        let is_forged = how > 0;
+        let file = match how {
             0 => chance.damage(&bytes),
             1 => misstated(chance, &good).to_bytes().unwrap(),
             _ => {
@@ -138,6 +140,7 @@ fn mutated_checkpoints_end_in_an_error_or_work() {
                 | Err(Error::Checkpoint | Error::DamagedCheckpoint { .. } | Error::BadOption { .. } | Error::Merge(_))
         );
         assert!(is_typed, "{what}: {result:?}");
+        assert!(file == bytes || is_forged || result.is_err(), "{what}: damaged, and nothing was said");
     });
 }
 
@@ -263,7 +266,8 @@ fn sealed(files: &mut Files, mut index: Value) {
     }
 }
 
-fn damaged_folder(chance: &mut Chance, good: &Files) -> Files {
+/// A folder of which a part is damaged, and whether the hashes are made to fit.
+fn damaged_folder(chance: &mut Chance, good: &Files) -> (Files, bool) {
     let mut files = good.clone();
     let mut index = said(file(&mut files, folder::INDEX));
     let is_forged = !chance.once_in(4);
@@ -295,7 +299,7 @@ fn damaged_folder(chance: &mut Chance, good: &Files) -> Files {
     if is_forged {
         sealed(&mut files, index);
     }
-    files
+    (files, is_forged)
 }
 
 #[test]
@@ -325,10 +329,11 @@ fn mutated_folders_end_in_an_error_or_work() {
     sealed(&mut again, index);
     read(&again).unwrap();
     each("published folders", |watch, chance, what| {
-        let files = damaged_folder(chance, &good);
+        let (files, is_forged) = damaged_folder(chance, &good);
         let bytes = files.iter().map(|(_, file)| file.len()).sum();
         let result = watch.tried(what, bytes, || read(&files));
         let is_typed = matches!(result, Ok(()) | Err(Error::Merge(_) | Error::Checkpoint | Error::BadOption { .. }));
         assert!(is_typed, "{what}: {result:?}");
+        assert!(files == good || is_forged || result.is_err(), "{what}: damaged, and nothing was said");
     });
 }
