@@ -10,8 +10,8 @@ use super::Next;
 pub use row::Key;
 use scan::{Mark, Scan};
 
-/// Stretches without a value at a file's start, beyond which nobody looks for its keys.
-const LONGEST_START: usize = 1000;
+/// Stretches without a value at a file's start, beyond which its keys aren't looked for: nobody can stop that.
+const LONGEST_START: usize = 64;
 
 type Outcome<T> = Result<T, String>;
 
