@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::chance::Chance;
 use crate::common::{ask, corpus, model, session};
-use crate::watch::each;
+use crate::watch::{Watch, each};
 
 fn texts() -> Documents {
     let some: Vec<String> = corpus().into_iter().take(20).collect();
@@ -266,6 +266,20 @@ fn sealed(files: &mut Files, mut index: Value) {
     }
 }
 
+/// Where an index has a number.
+const PLACES: [&str; 10] = [
+    "/plan/model/n_layer",
+    "/plan/model/d_mlp",
+    "/plan/top",
+    "/shards/of",
+    "/record_bytes",
+    "/answer/documents",
+    "/answer/positions",
+    "/groups",
+    "/plan/seed",
+    "/plan/pairs/0/layer",
+];
+
 /// A folder of which a part is damaged, and whether the hashes are made to fit.
 fn damaged_folder(chance: &mut Chance, good: &Files) -> (Files, bool) {
     let mut files = good.clone();
@@ -275,19 +289,7 @@ fn damaged_folder(chance: &mut Chance, good: &Files) -> (Files, bool) {
         0 => index = chance.change(&index),
         1 => {
             // any number that the index says
-            let places = [
-                "/plan/model/n_layer",
-                "/plan/model/d_mlp",
-                "/plan/top",
-                "/shards/of",
-                "/record_bytes",
-                "/answer/documents",
-                "/answer/positions",
-                "/groups",
-                "/plan/seed",
-                "/plan/pairs/0/layer",
-            ];
-            if let Some(place) = index.pointer_mut(chance.pick::<&str>(&places)) {
+            if let Some(place) = index.pointer_mut(chance.pick::<&str>(&PLACES)) {
                 *place = (*chance.pick(&NUMBERS)).into();
             }
         }
@@ -302,38 +304,56 @@ fn damaged_folder(chance: &mut Chance, good: &Files) -> (Files, bool) {
     (files, is_forged)
 }
 
+/// Reads a folder neuron by neuron, as the page does it, and whole.
+fn read_folder(session: &Session, files: &Files) -> Result<()> {
+    let bytes = |name: &str| {
+        let found = files.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.clone());
+        found.ok_or_else(|| Error::Merge(format!("{name} is missing.")))
+    };
+    let index = folder::parse_index(&bytes(folder::INDEX)?)?;
+    let seal = folder::Seal::of(&index)?;
+    let layer = bytes("layer-01.bin")?;
+    for (neuron, record) in layer.chunks(index.record_bytes).enumerate().take(3) {
+        if let Ok(record) = seal.open((1, neuron), record, index.plan.top) {
+            record.answer((1, neuron), index.answer.positions, &|id| format!("#{id}"));
+        }
+    }
+    let (findings, _) = folder::read(bytes)?;
+    use_findings(&findings, session)
+}
+
 #[test]
 fn mutated_folders_end_in_an_error_or_work() {
     let session = session();
     let good = written(&findings(&session));
-    let read = |files: &Files| -> Result<()> {
-        let bytes = |name: &str| {
-            let found = files.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.clone());
-            found.ok_or_else(|| Error::Merge(format!("{name} is missing.")))
-        };
-        // neuron by neuron, as the page does it
-        let index = folder::parse_index(&bytes(folder::INDEX)?)?;
-        let seal = folder::Seal::of(&index)?;
-        let layer = bytes("layer-01.bin")?;
-        for (neuron, record) in layer.chunks(index.record_bytes).enumerate().take(3) {
-            if let Ok(record) = seal.open((1, neuron), record, index.plan.top) {
-                record.answer((1, neuron), index.answer.positions, &|id| format!("#{id}"));
-            }
-        }
-        let (findings, _) = folder::read(bytes)?;
-        use_findings(&findings, &session)
-    };
-    read(&good).unwrap();
+    read_folder(&session, &good).unwrap();
     let mut again = good.clone();
     let index = said(file(&mut again, folder::INDEX));
     sealed(&mut again, index);
-    read(&again).unwrap();
+    read_folder(&session, &again).unwrap();
     each("published folders", |watch, chance, what| {
         let (files, is_forged) = damaged_folder(chance, &good);
         let bytes = files.iter().map(|(_, file)| file.len()).sum();
-        let result = watch.tried(what, bytes, || read(&files));
+        let result = watch.tried(what, bytes, || read_folder(&session, &files));
         let is_typed = matches!(result, Ok(()) | Err(Error::Merge(_) | Error::Checkpoint | Error::BadOption { .. }));
         assert!(is_typed, "{what}: {result:?}");
         assert!(files == good || is_forged || result.is_err(), "{what}: damaged, and nothing was said");
     });
+}
+
+#[test]
+fn every_number_of_an_index_may_be_any() {
+    let session = session();
+    let good = written(&findings(&session));
+    let mut watch = Watch::new("numbers of an index");
+    for place in PLACES {
+        for number in NUMBERS {
+            let mut files = good.clone();
+            let mut index = said(file(&mut files, folder::INDEX));
+            *index.pointer_mut(place).unwrap() = number.into();
+            sealed(&mut files, index);
+            let bytes = files.iter().map(|(_, file)| file.len()).sum();
+            let _ = watch.tried(&format!("{place} = {number}"), bytes, || read_folder(&session, &files));
+        }
+    }
 }
