@@ -217,7 +217,7 @@ fn what_unpacks_to_nothing_for_very_long_is_read_in_short_steps() {
         });
         let longest = longest.unwrap();
         println!("{what}: {longest:?}");
-        assert!(longest < Duration::from_secs(2), "{what}: a step of {longest:?}");
+        assert!(longest < Duration::from_secs(5), "{what}: a step of {longest:?}");
     }
 }
 
