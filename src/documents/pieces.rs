@@ -2,7 +2,8 @@
 
 use std::io::BufRead;
 
-use super::broken;
+use super::Next;
+use super::text::filled;
 use crate::model::tokenizer::cuts::Cut;
 
 /// Longer documents are cut …
@@ -81,7 +82,7 @@ impl TextFile {
         TextFile { reader, buffer: String::new(), is_at_end: false, n_pieces: 0 }
     }
 
-    pub fn next_piece(&mut self, cut: Cut) -> Result<Option<Piece>, String> {
+    pub fn next_piece(&mut self, cut: Cut) -> Result<Next<Piece>, String> {
         let end = loop {
             // a place that the end of what is read hides shows when there is more
             if self.buffer.len() > 2 * LONGEST_PIECE_BYTES
@@ -92,7 +93,7 @@ impl TextFile {
             if self.is_at_end {
                 break piece_end(&self.buffer, cut)?;
             }
-            let bytes = self.reader.fill_buf().map_err(|e| broken(&e))?;
+            let Some(bytes) = filled(&mut *self.reader)? else { return Ok(Next::Nothing) };
             self.is_at_end = bytes.is_empty();
             let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text.")?;
             self.buffer.push_str(text);
@@ -100,11 +101,11 @@ impl TextFile {
             self.reader.consume(n);
         };
         if self.buffer.is_empty() && self.n_pieces > 0 {
-            return Ok(None);
+            return Ok(Next::End);
         }
         let rest = end.map_or_else(String::new, |end| self.buffer.split_off(end));
         let text = std::mem::replace(&mut self.buffer, rest);
         self.n_pieces += 1;
-        Ok(Some(Piece { text, starts: self.n_pieces == 1 }))
+        Ok(Next::Text(Piece { text, starts: self.n_pieces == 1 }))
     }
 }

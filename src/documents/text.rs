@@ -1,6 +1,7 @@
 //! What a file's first bytes say of it, and its bytes as text: what is no UTF-8 becomes U+FFFD, and is counted.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
@@ -31,6 +32,30 @@ fn is_utf16(head: &[u8]) -> bool {
     head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || alternates
 }
 
+/// Why a file isn't read.
+#[derive(Debug)]
+pub struct Utf16;
+
+impl std::error::Error for Utf16 {}
+
+impl fmt::Display for Utf16 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is in UTF-16, and UTF-8 is read here. Save it as UTF-8.")
+    }
+}
+
+/// What there is to read; nothing yet where it may be asked again, and no bytes at the end.
+///
+/// # Errors
+/// A failed read, said for a person.
+pub fn filled(bytes: &mut dyn BufRead) -> Result<Option<&[u8]>, String> {
+    match bytes.fill_buf() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(super::broken(&error)),
+    }
+}
+
 /// Reads bytes as UTF-8, without the mark it may begin with: what comes out is whole characters at each time.
 pub struct Utf8<R> {
     bytes: R,
@@ -39,41 +64,56 @@ pub struct Utf8<R> {
     text: Vec<u8>,
     /// How much of the text is taken.
     at: usize,
+    /// Whether the first bytes have been looked at.
+    has_begun: bool,
     is_at_end: bool,
     replaced: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Utf8<R> {
     /// `replaced` counts the bytes that were no UTF-8.
-    ///
-    /// # Errors
-    /// UTF-16, or a failed read.
-    pub fn new(mut bytes: R, replaced: Rc<Cell<u64>>) -> Result<Self, String> {
-        let mut raw = Vec::new();
-        (&mut bytes).take(HEAD_BYTES as u64).read_to_end(&mut raw).map_err(|e| super::broken(&e))?;
-        if is_utf16(&raw) {
-            return Err("it is in UTF-16, and UTF-8 is read here. Save it as UTF-8.".into());
+    pub fn new(bytes: R, replaced: Rc<Cell<u64>>) -> Self {
+        let (raw, text) = (Vec::new(), Vec::new());
+        Utf8 { bytes, raw, text, at: 0, has_begun: false, is_at_end: false, replaced }
+    }
+
+    /// Looks at the first bytes.
+    fn begin(&mut self) -> io::Result<()> {
+        while self.raw.len() < HEAD_BYTES && !self.is_at_end {
+            self.read_more(HEAD_BYTES)?;
         }
-        if raw.starts_with(MARK) {
-            raw.drain(..MARK.len());
+        if is_utf16(&self.raw) {
+            return Err(io::Error::other(Utf16));
         }
-        let mut reader = Utf8 { bytes, raw, text: Vec::new(), at: 0, is_at_end: false, replaced };
-        reader.take_text();
-        Ok(reader)
+        if self.raw.starts_with(MARK) {
+            self.raw.drain(..MARK.len());
+        }
+        self.has_begun = true;
+        self.take_text();
+        Ok(())
     }
 
     fn refill(&mut self) -> io::Result<()> {
+        if !self.has_begun {
+            self.begin()?;
+        }
         while self.at >= self.text.len() && !self.is_at_end {
-            let carried = self.raw.len();
-            self.raw.resize(CHUNK_BYTES, 0);
-            let read = self.bytes.read(&mut self.raw[carried..]);
-            self.raw.truncate(carried + read.as_ref().map_or(0, |&n| n));
-            match read {
-                Ok(n) => self.is_at_end = n == 0,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            }
+            self.read_more(CHUNK_BYTES)?;
             self.take_text();
+        }
+        Ok(())
+    }
+
+    /// Reads once, up to so many bytes with those that wait.
+    fn read_more(&mut self, most: usize) -> io::Result<()> {
+        let carried = self.raw.len();
+        self.raw.resize(most, 0);
+        let read = self.bytes.read(&mut self.raw[carried..]);
+        self.raw.truncate(carried + read.as_ref().map_or(0, |&n| n));
+        match read {
+            Ok(n) => self.is_at_end = n == 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -176,7 +216,7 @@ mod tests {
             let right = String::from_utf8_lossy(bytes.strip_prefix(MARK).unwrap_or(&bytes)).into_owned();
             let replaced = Rc::new(Cell::new(0));
             let mut text = String::new();
-            Utf8::new(Drops(&bytes), replaced.clone()).unwrap().read_to_string(&mut text).unwrap();
+            Utf8::new(Drops(&bytes), replaced.clone()).read_to_string(&mut text).unwrap();
             prop_assert_eq!(&text, &right);
             let again = Cell::new(0);
             prop_assert_eq!(utf8(bytes.strip_prefix(MARK).unwrap_or(&bytes), &again), right);

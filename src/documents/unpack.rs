@@ -1,14 +1,15 @@
 //! Packed files as they are unpacked: gzip in any number of members, Zstandard in any number of frames, or neither, where
-//! a download has unpacked them already. What a checksum says is compared.
+//! a download has unpacked them already. What a checksum says is compared. Where much comes to nothing, a read says
+//! [`io::ErrorKind::WouldBlock`] now and then: ask again.
 
+mod gzip;
 mod zstd;
 
-use std::io::{self, BufRead, BufReader, Read};
-
-use flate2::bufread::GzDecoder;
+use std::io::{self, BufReader, Read};
 
 use super::text::{MARK, is_text};
 pub use crate::model::tokenizer::shield::caught as guarded;
+pub use gzip::Gzip;
 pub use zstd::{ROOM_BYTES as WINDOW_BYTES, ROOM_SHARE as WINDOW_SHARE, Zstd};
 
 /// A file's first bytes, by which it is told what it is.
@@ -58,70 +59,4 @@ impl Packing {
 /// Whether a file begins as JSON does: then its reader says what else may be wrong with it.
 fn is_json(head: &[u8]) -> bool {
     head.strip_prefix(MARK).unwrap_or(head).trim_ascii_start().starts_with(b"{")
-}
-
-/// Member after member of a gzip file, each with its checksum and length compared; zeros behind the last are padding.
-pub struct Gzip<R: BufRead> {
-    state: State<R>,
-}
-
-enum State<R: BufRead> {
-    Between(R),
-    Inside(Box<GzDecoder<R>>),
-    /// After a failure.
-    Lost,
-}
-
-impl<R: BufRead> Gzip<R> {
-    pub fn new(packed: R) -> Self {
-        Gzip { state: State::Between(packed) }
-    }
-}
-
-impl<R: BufRead> Read for Gzip<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            match std::mem::replace(&mut self.state, State::Lost) {
-                State::Between(mut packed) => {
-                    let has_zeros = skip_zeros(&mut packed)?;
-                    let next = packed.fill_buf()?;
-                    if next.is_empty() {
-                        self.state = State::Between(packed);
-                        return Ok(0);
-                    }
-                    if has_zeros && next[0] != 0x1f {
-                        return Err(io::Error::other("something that isn't gzip follows its last packed part"));
-                    }
-                    self.state = State::Inside(Box::new(GzDecoder::new(packed)));
-                }
-                State::Inside(mut member) => {
-                    let n = member.read(into)?;
-                    if n > 0 {
-                        self.state = State::Inside(member);
-                        return Ok(n);
-                    }
-                    self.state = State::Between(member.into_inner());
-                }
-                State::Lost => return Err(io::Error::other("it could not be unpacked")),
-            }
-        }
-    }
-}
-
-/// Whether there were any.
-fn skip_zeros(packed: &mut impl BufRead) -> io::Result<bool> {
-    let mut has_zeros = false;
-    loop {
-        let bytes = packed.fill_buf()?;
-        let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
-        let is_end = zeros < bytes.len() || bytes.is_empty();
-        packed.consume(zeros);
-        has_zeros |= zeros > 0;
-        if is_end {
-            return Ok(has_zeros);
-        }
-    }
 }

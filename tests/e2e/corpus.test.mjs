@@ -387,21 +387,26 @@ test("texts under another key are read once it is chosen, and what is no UTF-8 i
   visit.assertClean();
 });
 
-test("a long stretch without texts shows how far it is, and is stopped", async () => {
-  const visit = await visitPage(browser, site);
-  const { page } = visit;
-  const member = gzipSync(Buffer.alloc(64 << 20, "\n"));
-  await give(page, "blank.jsonl.gz", Buffer.concat(Array(16).fill(member)));
-  await pressRead(page);
-  await page.waitForFunction(() => {
-    const value = document.querySelector("#corpus .corpus-progress progress")?.value;
-    return value > 0 && value < 1;
+const blank = gzipSync(Buffer.alloc(64 << 20, "\n"));
+for (const [what, name, member, times] of [
+  ["without texts", "blank.jsonl.gz", blank, 16],
+  ["that unpacks to nothing", "empty.jsonl.gz", gzipSync(""), 2_000_000],
+]) {
+  test(`a long stretch ${what} shows how far it is, and is stopped`, async () => {
+    const visit = await visitPage(browser, site);
+    const { page } = visit;
+    await give(page, name, Buffer.concat(Array(times).fill(member)));
+    await pressRead(page);
+    await page.waitForFunction(() => {
+      const value = document.querySelector("#corpus .corpus-progress progress")?.value;
+      return value > 0 && value < 1;
+    });
+    await figure(page).getByRole("button", { name: "Pause" }).click();
+    await figure(page).getByRole("button", { name: "Go on" }).waitFor({ timeout: 5000 });
+    await figure(page).getByRole("button", { name: "Discard" }).click();
+    visit.assertClean();
   });
-  await figure(page).getByRole("button", { name: "Pause" }).click();
-  await figure(page).getByRole("button", { name: "Go on" }).waitFor({ timeout: 5000 });
-  await figure(page).getByRole("button", { name: "Discard" }).click();
-  visit.assertClean();
-});
+}
 
 test("a server that unpacks .gz on the way gives the site's texts, with ranges and without", async () => {
   for (const ranges of [false, true]) {

@@ -85,6 +85,13 @@ impl Best {
         other.examples.into_iter().for_each(|example| self.offer(example, most, one_a_document));
     }
 
+    /// Whether these can be as many, each no longer than an excerpt.
+    pub fn fits(&self, most: usize) -> bool {
+        let is_excerpt =
+            |example: &Example| example.tokens.len() <= EXCERPT && example.levels.len() == example.tokens.len();
+        self.examples.len() <= most && self.examples.iter().all(is_excerpt)
+    }
+
     /// Best first.
     pub fn sorted(&self) -> Vec<&Example> {
         let mut sorted: Vec<&Example> = self.examples.iter().collect();

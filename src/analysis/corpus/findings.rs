@@ -37,6 +37,14 @@ pub struct Findings {
 const MAGIC: &[u8; 8] = b"PTCORP\x00\x03";
 const HASH_BYTES: usize = 32;
 
+/// More than anybody can count: sums of so many shards' counts as there can be stay within 64 bits.
+const MOST: u64 = 1 << 48;
+
+/// Whether these can be counts of one thing each, and of one thing together.
+pub fn are_counts(counts: impl IntoIterator<Item = u64>) -> bool {
+    counts.into_iter().fold(0u64, u64::saturating_add) <= MOST
+}
+
 /// Everything but the tallies.
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -130,11 +138,20 @@ impl Findings {
         Ok(findings)
     }
 
-    /// That the tallies are as many as the plan says: nothing may be read past their ends.
+    /// That the plan can be followed, that the tallies are as many as it says, so that nothing is read past their ends,
+    /// and that no count is so high that adding to it could overflow: what a file says may be anything.
     pub fn fits(&self) -> bool {
+        let Findings { documents, positions, replaced_bytes, groups, batches, .. } = *self;
+        let top = self.plan.top;
         let has_layers = self.layers.keys().eq(&self.plan.layers);
         let has_pairs = self.studies.iter().map(|study| study.pair).eq(self.plan.pairs.iter().copied());
-        has_layers && has_pairs && self.layers.values().all(|layer| layer.fits(self.plan.model.d_mlp))
+        self.plan.check().is_ok()
+            && self.shards.fits()
+            && are_counts([documents, positions, replaced_bytes, groups, batches as u64])
+            && has_layers
+            && has_pairs
+            && self.layers.values().all(|layer| layer.fits(self.plan.model.d_mlp, top))
+            && self.studies.iter().all(|study| study.fits(top))
     }
 
     /// The answer about the pairs.

@@ -161,7 +161,7 @@ pub fn read(read: impl Fn(&str) -> Result<Vec<u8>>) -> Result<(Findings, Vec<Str
     for &layer in &index.plan.layers {
         let file = layer_file(layer);
         let bytes = read(&file)?;
-        if bytes.len() != index.record_bytes * index.plan.model.d_mlp {
+        if index.record_bytes.checked_mul(index.plan.model.d_mlp) != Some(bytes.len()) {
             return Err(damaged(&file));
         }
         let records = bytes.chunks_exact(index.record_bytes).enumerate();
@@ -200,7 +200,9 @@ pub fn parse_index(bytes: &[u8]) -> Result<Index> {
     let parts = parts.and_then(|(hash, rest)| Some((hash, rest.strip_prefix(MIDDLE)?.strip_suffix(b"}")?)));
     let index = parts.filter(|(hash, index)| *hash == sha256(index).as_bytes());
     let index: Option<Index> = index.and_then(|(_, index)| serde_json::from_slice(index).ok());
-    let agrees = |index: &Index| index.plan.check().is_ok() && index.record_bytes == record_bytes(index.plan.top);
+    let agrees = |index: &Index| {
+        index.plan.check().is_ok() && index.shards.fits() && index.record_bytes == record_bytes(index.plan.top)
+    };
     index.filter(agrees).ok_or_else(|| damaged(INDEX))
 }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::examples::{Best, Example, Passage};
+use super::findings::are_counts;
 use super::sum::Sum;
 use crate::protocol::HistogramBin;
 
@@ -93,10 +94,14 @@ impl LayerTally {
         &self.histogram[neuron * BINS..(neuron + 1) * BINS]
     }
 
-    /// Whether there is a tally of each of so many neurons.
-    pub fn fits(&self, d_mlp: usize) -> bool {
+    /// Whether there is a tally of each of so many neurons, with counts that can be, and no more contexts than `top`.
+    pub fn fits(&self, d_mlp: usize, top: usize) -> bool {
         let lens = [self.sums.len(), self.fired.len(), self.best.len(), self.group.len(), self.histogram.len() / BINS];
-        lens.iter().all(|&len| len == d_mlp) && self.histogram.len().is_multiple_of(BINS)
+        lens.iter().all(|&len| len == d_mlp)
+            && self.histogram.len().is_multiple_of(BINS)
+            && self.fired.iter().all(|&fired| are_counts([fired]))
+            && self.histogram.chunks(BINS).all(|counts| are_counts(counts.iter().copied()))
+            && self.best.iter().all(|best| best.fits(top))
     }
 
     pub fn merge(&mut self, other: LayerTally, top: usize) {

@@ -78,8 +78,8 @@ impl Plan {
                         "names L{}N{}; this model has layers 0 to {} with neurons 0 to {}.",
                         pair.layer,
                         pair.neuron,
-                        n_layer - 1,
-                        d_mlp - 1
+                        n_layer.saturating_sub(1),
+                        d_mlp.saturating_sub(1)
                     ),
                 );
             }
@@ -187,6 +187,11 @@ impl Shards {
 
     pub fn contains(&self, group: u64) -> bool {
         self.which.contains(&(group % self.of))
+    }
+
+    /// Whether there are as many, and these are among them.
+    pub fn fits(&self) -> bool {
+        self.of > 0 && self.which.last().is_none_or(|&last| last < self.of)
     }
 
     pub fn is_whole(&self) -> bool {

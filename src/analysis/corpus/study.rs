@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::examples::{Best, Passage};
+use super::findings::are_counts;
 use super::sum::Sum;
 use crate::protocol::{BinAnswer, Bins};
 
@@ -99,6 +100,15 @@ impl Study {
         self.sum += other.sum;
         self.best.merge(other.best, top, false);
         self.best_documents.merge(other.best_documents, top, true);
+    }
+
+    /// Whether all that is counted can be, and there are no more contexts than `top`.
+    pub fn fits(&self, top: usize) -> bool {
+        let can_be = |counts: &BTreeMap<i32, Counts>| are_counts(counts.values().flatten().copied());
+        [&self.floor, &self.notebook, &self.ranks.counts].into_iter().all(can_be)
+            && self.ranks.coarse < i32::BITS
+            && are_counts([self.occurrences])
+            && [&self.best, &self.best_documents].into_iter().all(|best| best.fits(top))
     }
 
     pub fn settle(&mut self, top: usize) {

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use crate::documents::broken;
+use crate::documents::text::filled;
 
 type Outcome<T> = Result<T, String>;
 
@@ -18,18 +18,29 @@ pub enum Mark {
     End,
 }
 
+/// How far a value was read.
+#[derive(Clone, Copy, PartialEq)]
+enum Read {
+    Whole,
+    /// Nothing came for a long stretch: ask again.
+    Part,
+    ToTheEnd,
+}
+
 pub struct Scan {
     bytes: Box<dyn BufRead>,
     /// The line being read, from 1 on, and the one in which the value began.
     line: u64,
     begun: u64,
     value: Vec<u8>,
+    /// How far into it one is.
+    balance: Balance,
     most: usize,
 }
 
 impl Scan {
     pub fn new(bytes: Box<dyn BufRead>, most: usize) -> Self {
-        Scan { bytes, line: 1, begun: 1, value: Vec::new(), most }
+        Scan { bytes, line: 1, begun: 1, value: Vec::new(), balance: Balance::default(), most }
     }
 
     /// Says where something is wrong.
@@ -39,6 +50,7 @@ impl Scan {
 
     /// The value read last. Its memory goes with it.
     pub fn take_value(&mut self) -> Vec<u8> {
+        self.balance = Balance::default();
         std::mem::take(&mut self.value)
     }
 
@@ -46,7 +58,7 @@ impl Scan {
     pub fn mark(&mut self) -> Outcome<Mark> {
         let mut passed = 0;
         loop {
-            let bytes = self.bytes.fill_buf().map_err(|e| broken(&e))?;
+            let Some(bytes) = filled(&mut *self.bytes)? else { return Ok(Mark::Blank) };
             let blank = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.line += count_lines(&bytes[..blank]);
             let mark = bytes.get(blank).copied();
@@ -68,49 +80,32 @@ impl Scan {
         self.bytes.consume(1);
     }
 
-    /// Reads to the line's end.
-    pub fn rest_of_line(&mut self) -> Outcome<()> {
-        self.read("line", |bytes| bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1))?;
-        Ok(())
+    /// Reads to the line's end; false where it isn't there yet.
+    pub fn rest_of_line(&mut self) -> Outcome<bool> {
+        let end = |_: &mut Balance, bytes: &[u8]| bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+        Ok(self.read("line", end)? != Read::Part)
     }
 
-    /// Reads one value: a string, or what brackets enclose, or a word.
-    pub fn value(&mut self) -> Outcome<()> {
-        let mut balance = Balance::default();
-        let is_whole = self.read("value", |bytes| bytes.iter().position(|&byte| balance.ends_before(byte)))?;
-        // a word may end with the file
-        if is_whole || balance.is_word() {
-            Ok(())
-        } else {
-            Err(self.in_line("it ends inside a value. Is the file whole?"))
+    /// Reads one value: a string, or what brackets enclose, or a word; false where its end isn't there yet.
+    pub fn value(&mut self) -> Outcome<bool> {
+        let end = |balance: &mut Balance, bytes: &[u8]| bytes.iter().position(|&byte| balance.ends_before(byte));
+        match self.read("value", end)? {
+            Read::Whole => Ok(true),
+            Read::Part => Ok(false),
+            // a word may end with the file
+            Read::ToTheEnd if self.balance.is_word() => Ok(true),
+            Read::ToTheEnd => Err(self.in_line("it ends inside a value. Is the file whole?")),
         }
     }
 
-    /// A list's comma, or its end still to be read.
-    pub fn comma(&mut self) -> Outcome<()> {
+    /// Reads on until `end` tells how many of the bytes belong to it.
+    fn read(&mut self, what: &str, end: fn(&mut Balance, &[u8]) -> Option<usize>) -> Outcome<Read> {
         loop {
-            let begun = self.begun;
-            match self.mark()? {
-                Mark::Byte(b',') => self.skip(),
-                Mark::Byte(b']') | Mark::End => {}
-                Mark::Byte(_) => return Err(self.in_line("a comma is missing between two values of its list.")),
-                Mark::Blank => continue,
-            }
-            // what is wrong with the value is said of its own line
-            self.begun = begun;
-            return Ok(());
-        }
-    }
-
-    /// Reads until `end` tells how many of the bytes belong to it; false at the file's end.
-    fn read(&mut self, what: &str, mut end: impl FnMut(&[u8]) -> Option<usize>) -> Outcome<bool> {
-        self.value.clear();
-        loop {
-            let bytes = self.bytes.fill_buf().map_err(|e| broken(&e))?;
+            let Some(bytes) = filled(&mut *self.bytes)? else { return Ok(Read::Part) };
             if bytes.is_empty() {
-                return Ok(false);
+                return Ok(Read::ToTheEnd);
             }
-            let found = end(bytes);
+            let found = end(&mut self.balance, bytes);
             let n = found.unwrap_or(bytes.len());
             let too_long = self.value.len() + n > self.most;
             // a vector's own growth would hold three times as much for a moment
@@ -126,7 +121,7 @@ impl Scan {
             self.line += count_lines(&bytes[..n]);
             self.bytes.consume(n);
             if found.is_some() {
-                return Ok(true);
+                return Ok(Read::Whole);
             }
         }
     }

@@ -6,7 +6,7 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 
 use super::page::damaged;
 use super::room::Room;
-use crate::documents::unpack::{Zstd, guarded};
+use crate::documents::unpack::{Gzip, Zstd, guarded};
 
 type Outcome<T> = Result<T, String>;
 
@@ -33,7 +33,7 @@ pub fn unpack(packed: &[u8], codec: i64, n: usize, room: &Room) -> Outcome<Vec<u
             }
         }
         1 => guarded(|| snap::raw::Decoder::new().decompress(packed, into)) == Some(Ok(n)),
-        2 => fills(flate2::read::MultiGzDecoder::new(packed), into),
+        2 => fills(Gzip::new(packed), into),
         4 => guarded(|| brotli(packed, into)) == Some(true),
         6 => fills(Zstd::within(packed, left), into),
         7 => guarded(|| lz4_flex::block::decompress_into(packed, into).ok()) == Some(Some(n)),
@@ -51,7 +51,7 @@ pub fn unpack(packed: &[u8], codec: i64, n: usize, room: &Room) -> Outcome<Vec<u
     if is_whole { Ok(unpacked) } else { Err(damaged()) }
 }
 
-/// Whether what is read is as long as the room for it.
+/// Whether what is read is as long as the room for it. (A page that unpacks to nothing for a long stretch is damaged.)
 fn fills(mut packed: impl Read, into: &mut [u8]) -> bool {
     packed.read_exact(into).is_ok() && packed.read(&mut [0]).is_ok_and(|n| n == 0)
 }

@@ -11,6 +11,8 @@ const FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const SKIPPED: [u8; 3] = [0x2a, 0x4d, 0x18];
 /// The descriptor's bit of a frame whose window is all of it.
 const SINGLE: u8 = 1 << 5;
+/// Frames, blocks and buffers of skipped bytes that one read passes over, at most, while nothing comes of them.
+const STEPS: usize = 256;
 /// A block's most bytes.
 const BLOCK_BYTES: u64 = 1 << 17;
 /// What the window may take of memory for any file, and for each of the file's bytes. (What is unpacked may take the rest
@@ -25,10 +27,13 @@ pub fn is_start(head: &[u8]) -> bool {
     head.starts_with(&FRAME) || head.first().is_some_and(|byte| byte >> 4 == 5) && head[1..].starts_with(&SKIPPED)
 }
 
-/// Unpacks as it is read. A frame's checksum and size are compared where it has them.
+/// Unpacks as it is read. A frame's checksum and size are compared where it has them. A read that comes to nothing in
+/// so many steps is [`io::ErrorKind::WouldBlock`], so that whoever reads can do something else before the next one.
 pub struct Zstd<R: Read> {
     packed: BufReader<R>,
     frame: Option<Frame>,
+    /// Bytes to be skipped before the next frame.
+    skipped: u64,
     /// What a window may take.
     room: u64,
 }
@@ -48,34 +53,42 @@ impl<R: Read> Zstd<R> {
 
     /// With so much memory for what is unpacked.
     pub fn within(packed: R, room: u64) -> Self {
-        Zstd { packed: BufReader::new(packed), frame: None, room }
+        Zstd { packed: BufReader::new(packed), frame: None, skipped: 0, room }
     }
 
-    /// Begins the next frame; none at the end.
-    fn begin(&mut self) -> io::Result<Option<Frame>> {
-        while !self.packed.fill_buf()?.is_empty() {
-            // no frame is shorter
-            let mut head = [0; 6];
-            self.packed.read_exact(&mut head)?;
-            // a decoder that is used again would set its whole window aside at once
-            let mut decoder = Box::new(FrameDecoder::new());
-            decoder.set_max_window_size(u64::MAX);
-            let begun = guarded(|| decoder.reset((&head[..]).chain(&mut self.packed))).ok_or_else(broken)?;
-            match begun {
-                Ok(()) => {
-                    let window = if head[4] & SINGLE != 0 { decoder.content_size() } else { window(head[5]) };
-                    return Ok(Some(Frame { decoder, window, unpacked: 0 }));
-                }
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-                    let length = u64::from(length);
-                    if io::copy(&mut (&mut self.packed).take(length), &mut io::sink())? < length {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                }
-                Err(error) => return Err(io::Error::other(error)),
-            }
+    /// Begins the next frame, or one to be skipped; false at the end.
+    fn begin(&mut self) -> io::Result<bool> {
+        if self.packed.fill_buf()?.is_empty() {
+            return Ok(false);
         }
-        Ok(None)
+        // no frame is shorter
+        let mut head = [0; 6];
+        self.packed.read_exact(&mut head)?;
+        // a decoder that is used again would set its whole window aside at once
+        let mut decoder = Box::new(FrameDecoder::new());
+        decoder.set_max_window_size(u64::MAX);
+        match guarded(|| decoder.reset((&head[..]).chain(&mut self.packed))).ok_or_else(broken)? {
+            Ok(()) => {
+                let window = if head[4] & SINGLE != 0 { decoder.content_size() } else { window(head[5]) };
+                self.frame = Some(Frame { decoder, window, unpacked: 0 });
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                self.skipped = u64::from(length);
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        Ok(true)
+    }
+
+    /// Passes over some of what is to be skipped.
+    fn skip(&mut self) -> io::Result<()> {
+        let n = (self.packed.fill_buf()?.len() as u64).min(self.skipped);
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.packed.consume(n as usize);
+        self.skipped -= n;
+        Ok(())
     }
 }
 
@@ -131,10 +144,13 @@ impl<R: Read> Read for Zstd<R> {
         if into.is_empty() {
             return Ok(0);
         }
-        loop {
+        for _ in 0..STEPS {
+            if self.skipped > 0 {
+                self.skip()?;
+                continue;
+            }
             let Some(frame) = &mut self.frame else {
-                self.frame = self.begin()?;
-                if self.frame.is_none() {
+                if !self.begin()? {
                     return Ok(0);
                 }
                 continue;
@@ -151,5 +167,6 @@ impl<R: Read> Read for Zstd<R> {
                 frame.step(&mut self.packed, self.room)?;
             }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
