@@ -3,6 +3,7 @@
 use std::io::BufRead;
 
 use crate::documents::broken;
+use crate::documents::text::MARK;
 
 type Outcome<T> = Result<T, String>;
 
@@ -49,8 +50,11 @@ impl Scan {
             let bytes = self.bytes.fill_buf().map_err(|e| broken(&e))?;
             let blank = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.line += count_lines(&bytes[..blank]);
-            let mark = bytes.get(blank).copied();
+            // files that were put one behind the other have their marks in the middle
+            let has_mark = bytes[blank..].starts_with(MARK);
+            let mark = bytes.get(blank).copied().filter(|_| !has_mark);
             let is_end = bytes.is_empty();
+            let blank = if has_mark { blank + MARK.len() } else { blank };
             self.bytes.consume(blank);
             passed += blank;
             self.begun = self.line;
@@ -68,9 +72,9 @@ impl Scan {
         self.bytes.consume(1);
     }
 
-    /// Reads to the line's end.
+    /// Reads to the line's end, which may be a lone CR: within a value JSON writes one as an escape.
     pub fn rest_of_line(&mut self) -> Outcome<()> {
-        self.read("line", |bytes| bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1))?;
+        self.read("line", |bytes| bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map(|at| at + 1))?;
         Ok(())
     }
 
