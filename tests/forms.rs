@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::parts::{PROMPT, Pickler, half, logits, parts, pickled, zipped};
+use common::parts::{PROMPT, Parts, Pickler, half, logits, parts, pickled, zipped};
 use common::{CONFIG, TOKENIZER, model};
 use peartree::engine::complete;
 use peartree::error::{Error, Result};
@@ -55,6 +55,25 @@ fn a_model_in_parts_is_the_same_model() {
     assert!(twice.contains("model-00001-of-00002.safetensors holds") && twice.contains("twice"), "{twice}");
     let cut = message(&[(files[0].0, files[0].1[..90_000].to_vec()), files[1].clone()]);
     assert!(cut.contains("model-00001-of-00002.safetensors is cut short"), "{cut}");
+}
+
+#[test]
+fn a_part_of_another_model_or_with_another_byte_is_told_by_its_name() {
+    let message = |files: &[(&str, Vec<u8>)]| load_parts(files).err().unwrap().to_string();
+    let (first, second) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
+    let file = half(1);
+    let end = 8 + u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+    let mut other = Parts { header: serde_json::from_slice(&file[8..end]).unwrap(), data: file[end..].to_vec() };
+    let name = other.names().into_iter().find(|name| name.ends_with("c_fc.weight")).unwrap();
+    other.header[&name]["shape"].as_array_mut().unwrap().reverse();
+    let odd = message(&[(first, half(0)), (second, other.file())]);
+    assert!(odd.starts_with(&format!("{second} has {name} in the shape")), "{odd}");
+    let mut flipped = zipped();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    let name = "pytorch_model-00002-of-00002.bin";
+    let damaged = message(&[(name, flipped), ("pytorch_model-00001-of-00002.bin", zipped())]);
+    assert!(damaged.starts_with(name) && damaged.contains("another checksum"), "{damaged}");
 }
 
 #[test]
@@ -167,6 +186,21 @@ fn the_old_two_files_make_the_same_tokenizer() {
         let prompt = Prompt::Text(text.into());
         assert_eq!(ours.prompt_ids(&prompt, true).unwrap(), model().vocabulary.prompt_ids(&prompt, true).unwrap());
     }
+    // what the tokenizer's other files say of the two
+    let mut told = small.clone();
+    let start = json!({"content": "<|startoftext|>", "special": true});
+    let about =
+        json!({"add_prefix_space": true, "bos_token": "<|startoftext|>", "added_tokens_decoder": {"1300": start}});
+    told.tokenizer_config = Some(about.to_string().into_bytes());
+    told.special_tokens_map = Some(json!({"additional_special_tokens": ["Ġan", "<nowhere>"]}).to_string().into_bytes());
+    let wide = Config { vocab_size: 1301, ..config.clone() };
+    let told = told.vocabulary(&wide).unwrap();
+    let ids = |text: &str| told.prompt_ids(&Prompt::Text(text.into()), true).unwrap();
+    let an = ours.token(" an").unwrap();
+    assert_eq!(ids("a<|startoftext|>b")[0], 1300);
+    assert_eq!(ids("a<|startoftext|>b")[2], 1300);
+    assert_eq!(ids("xĠan").last(), Some(&an), "named as one to be found whole");
+    assert_eq!(ids("an"), [1300, an]);
     let alone = SmallFiles { merges: None, ..small };
     assert!(alone.vocabulary(&config).err().unwrap().to_string().contains("merges.txt"));
 }
@@ -200,11 +234,24 @@ fn what_begins_a_text_is_what_the_files_say() {
     );
     assert_eq!(bos(1256, "special_tokens_map.json", json!({"bos_token": "<|startoftext|>"}), true), Some(1257));
     assert_eq!(bos(1256, "generation_config.json", json!({"bos_token_id": 1257}), true), Some(1257));
+    assert_eq!(bos(1256, "generation_config.json", json!({"bos_token_id": [1257, 1]}), true), Some(1257));
+    assert_eq!(bos(1257, "generation_config.json", json!({"bos_token_id": -1}), true), Some(1257));
     assert_eq!(bos(1257, "", none.clone(), true), Some(1257), "the config's, a special token");
     assert_eq!(bos(281, "", none.clone(), true), Some(1256), "the config's is a word: nobody has said another");
     assert_eq!(bos(5000, "", none.clone(), true), Some(1256), "the config's is none");
     assert_eq!(bos(281, "", none, false), Some(281), "without a tokenizer there is only the config's");
     assert_eq!(bos(1256, "tokenizer_config.json", json!({"bos_token": "<nowhere>"}), true), Some(1256));
+}
+
+#[test]
+fn a_small_file_that_git_kept_elsewhere_is_told_as_that() {
+    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"] {
+        let mut small = SmallFiles { config: CONFIG.to_vec(), ..SmallFiles::default() };
+        small.tokenizer = Some(TOKENIZER.to_vec());
+        *small.place(name).unwrap() = Some(b"version https://git-lfs.github.com/spec/v1\noid x\n".to_vec());
+        let said = small.vocabulary(&Config::from_json(CONFIG).unwrap()).err().unwrap().to_string();
+        assert!(said.starts_with(name) && said.contains("git lfs pull"), "{said}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{progress_bar, unreadable};
 use crate::engine::complete;
 use crate::error::{Error, Result};
-use crate::model::layout::{self, Form, Layout, is_pointer};
+use crate::model::layout::{self, Form, Layout, POINTER, is_pointer};
 use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{self, Header};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles};
@@ -118,8 +118,7 @@ impl Found {
             let mut first = vec![0; part.bytes as usize];
             complete(part.read_at(0, &mut first))?;
             if is_pointer(&first) {
-                let problem = "is not here: git left a pointer in its place. Run `git lfs pull` in the folder.".into();
-                return Err(Error::WeightsIn { file: name.to_owned(), problem });
+                return Err(Error::WeightsIn { file: name.to_owned(), problem: POINTER.into() });
             }
         }
         Ok(part)

@@ -4,7 +4,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::small::unmarked;
+use super::layout::{POINTER, is_pointer};
+use super::small::{token_id, unmarked};
 use super::variant::{Activation, Variant};
 use crate::error::{Error, Result};
 
@@ -33,16 +34,22 @@ pub struct Config {
 #[derive(Deserialize)]
 struct HubConfig {
     model_type: Option<String>,
-    n_layer: usize,
-    n_head: usize,
-    n_embd: usize,
+    n_layer: Option<usize>,
+    n_head: Option<usize>,
+    n_embd: Option<usize>,
     n_inner: Option<usize>,
     n_positions: Option<usize>,
     n_ctx: Option<usize>,
+    /// The names that other architectures have for the same; transformers takes them for a GPT-2 too.
+    num_hidden_layers: Option<usize>,
+    num_attention_heads: Option<usize>,
+    hidden_size: Option<usize>,
+    max_position_embeddings: Option<usize>,
     vocab_size: usize,
     layer_norm_epsilon: Option<f64>,
     activation_function: Option<String>,
-    bos_token_id: Option<u32>,
+    /// An id, or whatever somebody wrote in its place.
+    bos_token_id: Option<Value>,
     tie_word_embeddings: Option<bool>,
     scale_attn_weights: Option<bool>,
     scale_attn_by_inverse_layer_idx: Option<bool>,
@@ -64,20 +71,17 @@ impl Config {
         let hub = HubConfig::read(json)?;
         hub.refuse_others()?;
         let variant = hub.variant()?;
-        let n_ctx = hub
-            .n_positions
-            .or(hub.n_ctx)
-            .ok_or_else(|| Error::Config("names no n_positions. Get the model's config.json again.".into()))?;
+        let d_model = named("n_embd", hub.n_embd.or(hub.hidden_size))?;
         let config = Config {
-            n_layer: hub.n_layer,
-            n_head: hub.n_head,
-            d_model: hub.n_embd,
-            d_mlp: hub.n_inner.unwrap_or(hub.n_embd.saturating_mul(4)),
-            n_ctx,
+            n_layer: named("n_layer", hub.n_layer.or(hub.num_hidden_layers))?,
+            n_head: named("n_head", hub.n_head.or(hub.num_attention_heads))?,
+            d_model,
+            d_mlp: hub.n_inner.unwrap_or(d_model.saturating_mul(4)),
+            n_ctx: named("n_positions", hub.n_positions.or(hub.max_position_embeddings).or(hub.n_ctx))?,
             vocab_size: hub.vocab_size,
             ln_eps: hub.layer_norm_epsilon.unwrap_or(1e-5),
             // some give the one after the last, which begins nothing
-            bos_token_id: hub.bos_token_id.filter(|&id| (id as usize) < hub.vocab_size),
+            bos_token_id: hub.bos_token_id.as_ref().and_then(token_id).filter(|&id| (id as usize) < hub.vocab_size),
             variant,
         };
         config.check()?;
@@ -126,8 +130,16 @@ impl Config {
     }
 }
 
+/// A size that there must be.
+fn named(name: &str, size: Option<usize>) -> Result<usize> {
+    size.ok_or_else(|| Error::Config(format!("names no {name}. Get the model's config.json again.")))
+}
+
 impl HubConfig {
     fn read(json: &[u8]) -> Result<Self> {
+        if is_pointer(json) {
+            return Err(Error::Config(POINTER.into()));
+        }
         serde_json::from_slice(unmarked(json))
             .map_err(|e| Error::Config(format!("can't be read ({e}). Get the model's config.json again.")))
     }
@@ -189,6 +201,34 @@ mod tests {
     fn a_beginning_outside_the_vocabulary_and_a_mark_in_front_are_passed_over() {
         assert_eq!(with(":49", ":50").unwrap().bos_token_id, None);
         assert_eq!(with("{", "\u{feff}{").unwrap(), with("", "").unwrap());
+    }
+
+    #[test]
+    fn what_is_no_beginning_is_passed_over_and_a_list_gives_its_first() {
+        for (given, id) in [("-1", None), ("null", None), ("[7,8]", Some(7)), ("[]", None), ("\"a\"", None)] {
+            assert_eq!(with(":49", &format!(":{given}")).unwrap().bos_token_id, id, "{given}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_other_architectures_are_known_and_gpt2s_own_go_first() {
+        let others = [
+            ("n_layer", "num_hidden_layers"),
+            ("n_head", "num_attention_heads"),
+            ("n_embd", "hidden_size"),
+            ("n_positions", "max_position_embeddings"),
+        ];
+        let json = others.iter().fold(SMALL.to_owned(), |json, (own, other)| json.replace(own, other));
+        assert_eq!(Config::from_json(json.as_bytes()).unwrap(), with("", "").unwrap());
+        assert_eq!(with("\"n_layer\"", "\"num_hidden_layers\":9,\"n_layer\"").unwrap().n_layer, 2);
+        let message = with("\"n_layer\"", "\"layers\"").unwrap_err().to_string();
+        assert!(message.contains("names no n_layer"), "{message}");
+    }
+
+    #[test]
+    fn a_pointer_of_gits_is_told_as_one() {
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n";
+        assert!(Config::from_json(pointer).unwrap_err().to_string().contains("git lfs pull"));
     }
 
     #[test]

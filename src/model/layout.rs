@@ -117,7 +117,10 @@ pub fn parts(layout: &Layout, index_json: &[u8], config: &Config) -> Result<Vec<
     Ok(files.into_iter().map(str::to_owned).collect())
 }
 
-/// What stands in a weights' file's place where git kept it elsewhere: it is told by its first bytes.
+/// What is said of a file that git kept elsewhere.
+pub const POINTER: &str = "is not here: git left a pointer in its place. Run `git lfs pull` in the folder.";
+
+/// What stands in a file's place where git kept it elsewhere: it is told by its first bytes.
 pub fn is_pointer(first: &[u8]) -> bool {
     first.starts_with(b"version https://git-lfs")
 }

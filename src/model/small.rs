@@ -1,9 +1,11 @@
 //! The small files beside a model's weights, each where it has something to say: the config, the tokenizer in one of its
 //! two forms, and which token begins a text.
 
-use serde::Deserialize;
 use serde_json::Value;
+use tokenizers::AddedToken;
 
+use super::layout::is_pointer;
+use super::tokenizer::Beside;
 use super::{Config, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 
@@ -70,11 +72,18 @@ impl SmallFiles {
     /// What turns texts into ids, and what begins them.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] where the tokenizer is damaged.
+    /// [`Error::Tokenizer`] where the tokenizer is damaged, [`Error::Read`] where git left a pointer in a file's place: what
+    /// begins a text would be another token in silence.
     pub fn vocabulary(&self, config: &Config) -> Result<Vocabulary> {
+        if let Some((name, _)) = self.all().find(|(_, bytes)| is_pointer(bytes)) {
+            let why = "git left a pointer in its place. Run `git lfs pull` in the folder.".into();
+            return Err(Error::Read { what: name.to_owned(), why });
+        }
         let tokenizer = match (&self.tokenizer, &self.vocab, &self.merges) {
             (Some(json), ..) => Some(Tokenizer::from_json(json)?),
-            (None, Some(vocab), Some(merges)) => Some(Tokenizer::from_vocab_and_merges(vocab, merges)?),
+            (None, Some(vocab), Some(merges)) => {
+                Some(Tokenizer::from_vocab_and_merges(vocab, merges, self.beside_vocab())?)
+            }
             (None, Some(_), None) => {
                 return Err(Error::Tokenizer("There is a vocab.json without its merges.txt.".into()));
             }
@@ -82,6 +91,21 @@ impl SmallFiles {
         };
         let bos = self.beginning(tokenizer.as_ref(), config).map(|(id, _)| id);
         Ok(Vocabulary::new(tokenizer, bos, config))
+    }
+
+    /// What the tokenizer's other files say of a `vocab.json`; a `tokenizer.json` says it itself.
+    fn beside_vocab(&self) -> Beside {
+        let read = |json: &Option<Vec<u8>>| serde_json::from_slice::<Value>(unmarked(json.as_deref()?)).ok();
+        let files = [read(&self.tokenizer_config), read(&self.special_tokens_map)].map(Option::unwrap_or_default);
+        let prefix_space = files[0]["add_prefix_space"] == true;
+        let listed = files[0]["added_tokens_decoder"].as_object().into_iter().flatten();
+        let listed = listed.filter_map(|(id, token)| Some((added_token(token)?, Some(id.parse().ok()?))));
+        let named = files.iter().flat_map(|file| {
+            let several = file["additional_special_tokens"].as_array().into_iter().flatten();
+            SPECIAL.iter().map(|name| &file[name]).chain(several)
+        });
+        let tokens = listed.chain(named.filter_map(|token| Some((added_token(token)?, None)))).collect();
+        Beside { tokens, prefix_space }
     }
 
     /// The token that begins a text, and which file says so: the one that the tokenizer's files name; or whose id the
@@ -107,15 +131,31 @@ impl SmallFiles {
 fn token(json: Option<&[u8]>) -> Option<String> {
     let value: Value = serde_json::from_slice(unmarked(json?)).ok()?;
     let token = value.get("bos_token")?;
-    Some(token.as_str().or_else(|| token.get("content")?.as_str())?.to_owned())
+    text(token).map(str::to_owned)
+}
+
+/// A token is written as its text, or as an object with `content`.
+fn text(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token.get("content")?.as_str())
+}
+
+/// The tokens that the tokenizer's files name by what they are for.
+const SPECIAL: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+fn added_token(token: &Value) -> Option<AddedToken> {
+    let is = |name: &str| token[name] == true;
+    let added = AddedToken::from(text(token)?, token["special"] != false).normalized(is("normalized"));
+    Some(added.single_word(is("single_word")).lstrip(is("lstrip")).rstrip(is("rstrip")))
 }
 
 fn id(json: Option<&[u8]>) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Ids {
-        bos_token_id: Option<u32>,
-    }
-    serde_json::from_slice::<Ids>(unmarked(json?)).ok()?.bos_token_id
+    token_id(&serde_json::from_slice::<Value>(unmarked(json?)).ok()?["bos_token_id"])
+}
+
+/// An id, or the first of a list of them; none for -1 and whatever else some write where there is none.
+pub(super) fn token_id(value: &Value) -> Option<u32> {
+    let first = value.as_array().map_or(value, |list| list.first().unwrap_or(&Value::Null));
+    u32::try_from(first.as_u64()?).ok()
 }
 
 /// The bytes without the mark that some editors put in front of a text.

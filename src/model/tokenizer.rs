@@ -7,7 +7,7 @@ mod rules; // what is done to texts, bounded
 pub(crate) mod shield; // other crates' panics
 
 use serde::{Deserialize, Serialize};
-use tokenizers::{Encoding, ModelWrapper, PostProcessor, TokenizerBuilder, TokenizerImpl};
+use tokenizers::{AddedToken, Encoding, ModelWrapper, PostProcessor, TokenizerBuilder, TokenizerImpl};
 
 use super::Config;
 use super::small::unmarked;
@@ -37,6 +37,15 @@ pub struct Tokenizer {
     before: Option<(u32, String)>,
 }
 
+/// What other files say of a tokenizer that is a `vocab.json` and a `merges.txt`.
+#[derive(Default)]
+pub struct Beside {
+    /// Tokens that are found whole in a text, with their ids where those are said.
+    pub tokens: Vec<(AddedToken, Option<u32>)>,
+    /// Whether a text is read as if a space stood before it.
+    pub prefix_space: bool,
+}
+
 impl Tokenizer {
     /// Reads `tokenizer.json`. It may have ids that the model lacks: a text with one of them is refused when it comes.
     ///
@@ -46,12 +55,12 @@ impl Tokenizer {
         Self::new(|| TokenizerFile::parse(unmarked(json)))
     }
 
-    /// The same of the two files that stood for it before: GPT-2's byte-level BPE.
+    /// The same of the two files that stood for it before: GPT-2's byte-level BPE, with what others say of it.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] when one of them is damaged.
-    pub fn from_vocab_and_merges(vocab_json: &[u8], merges_txt: &[u8]) -> Result<Self> {
-        Self::new(|| TokenizerFile::of_gpt2(unmarked(vocab_json), unmarked(merges_txt)))
+    pub fn from_vocab_and_merges(vocab_json: &[u8], merges_txt: &[u8], beside: Beside) -> Result<Self> {
+        Self::new(|| TokenizerFile::of_gpt2(unmarked(vocab_json), unmarked(merges_txt), beside))
     }
 
     fn new(file: impl FnOnce() -> std::result::Result<TokenizerFile, String>) -> Result<Self> {

@@ -88,7 +88,8 @@ pub struct Conv1d {
 
 /// What savers put before a parameter's name: the model with a head, what `torch.compile` wraps it in, what
 /// `DataParallel` does, and trainers.
-const PREFIXES: [&str; 5] = ["transformer.", "_orig_mod.", "module.", "model.", "base_model."];
+const PREFIXES: [&str; 7] =
+    ["transformer.", "_orig_mod.", "module.", "model.", "base_model.", "_forward_module.", "_fsdp_wrapped_module."];
 
 /// A tensor's name without what savers put before it, in whatever order.
 pub fn canonical(mut name: &str) -> &str {

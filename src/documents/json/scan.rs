@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use crate::documents::text::filled;
+use crate::documents::text::{MARK, filled};
 
 type Outcome<T> = Result<T, String>;
 
@@ -61,8 +61,11 @@ impl Scan {
             let Some(bytes) = filled(&mut *self.bytes)? else { return Ok(Mark::Blank) };
             let blank = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.line += count_lines(&bytes[..blank]);
-            let mark = bytes.get(blank).copied();
+            // files that were put one behind the other have their marks in the middle
+            let has_mark = bytes[blank..].starts_with(MARK);
+            let mark = bytes.get(blank).copied().filter(|_| !has_mark);
             let is_end = bytes.is_empty();
+            let blank = if has_mark { blank + MARK.len() } else { blank };
             self.bytes.consume(blank);
             passed += blank;
             self.begun = self.line;
@@ -80,9 +83,12 @@ impl Scan {
         self.bytes.consume(1);
     }
 
-    /// Reads to the line's end; false where it isn't there yet.
+    /// Reads to the line's end, which may be a lone CR: within a value JSON writes one as an escape. False where it isn't
+    /// there yet.
     pub fn rest_of_line(&mut self) -> Outcome<bool> {
-        let end = |_: &mut Balance, bytes: &[u8]| bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+        let end = |_: &mut Balance, bytes: &[u8]| {
+            bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map(|at| at + 1)
+        };
         Ok(self.read("line", end)? != Read::Part)
     }
 

@@ -17,6 +17,38 @@ fn json_is_read_in_the_habits_of_those_who_write_it() {
 }
 
 #[test]
+fn what_python_writes_for_no_numbers_is_null() {
+    let lines =
+        "{\"text\":\"NaN \\\" NaN\",\"n\":NaN}\n{\"n\":[-Infinity,{\"m\":Infinity}],\"text\":\"b\"}\n{\"text\":NaN}\n";
+    for name in ["a.jsonl", "a.json"] {
+        assert_eq!(texts(name, lines).unwrap(), ["NaN \" NaN", "b"], "{name}");
+        assert_eq!(texts(name, "[\"a\",NaN,{\"text\":\"b\",\"n\":NaN}]").unwrap(), ["a", "b"], "{name}");
+    }
+    assert!(refused("a.jsonl", "{\"text\":\"a\",\"n\":nan}").contains("in line 1"));
+    let why = under(Some("body"), "a.jsonl", "{\"a\":\"a\",\"n\":NaN}").unwrap_err().to_string();
+    assert!(why.contains("Under these there are texts: \"a\""), "{why}");
+}
+
+#[test]
+fn marks_between_files_and_lone_returns_are_no_part_of_a_text() {
+    let two = "\u{feff}{\"text\":\"a\"}\n\u{feff}{\"text\":\"\u{feff}b\"}\n\u{feff}";
+    for name in ["a.jsonl", "a.json"] {
+        assert_eq!(texts(name, two).unwrap(), ["a", "\u{feff}b"], "{name}");
+        assert_eq!(texts(name, "{\"text\":\"a\"}\r{\"text\":\"b\"}\r").unwrap(), ["a", "b"], "{name}");
+    }
+}
+
+#[test]
+fn a_key_inside_another_is_read_under_both_names() {
+    let lines = "{\"meta\":{\"text\":\"a\",\"n\":1},\"id\":2}\n{\"meta\":null}\n{\"meta\":{\"text\":null}}\n{\"meta.text\":\"b\"}";
+    assert_eq!(under(Some("meta.text"), "a.jsonl", lines).unwrap().0, ["a", "b"]);
+    assert_eq!(keys(Rc::new(Memory::new("a.jsonl", lines))).unwrap(), ["meta.text"]);
+    for line in ["{\"meta\":7}", "{\"meta\":\"a\"}", "{\"meta\":[{\"text\":\"a\"}]}", "{\"meta\":{\"txt\":\"a\"}}"] {
+        assert!(under(Some("meta.text"), "a.jsonl", line).is_err(), "{line}");
+    }
+}
+
+#[test]
 fn errors_in_json_name_their_line() {
     let bad = refused("a.jsonl", "{\"text\":\"a\"}\n\n{\"text\":7}\n");
     assert!(bad.contains("in line 3, invalid type: integer `7`, expected a text."), "{bad}");

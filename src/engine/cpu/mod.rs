@@ -36,7 +36,7 @@ impl CpuEngine {
     }
 
     /// Token plus position embedding of rows whose first token stands at `start`.
-    fn embed(&self, rows: &[&[u32]], start: usize, hooks: &mut impl RowHooks) -> Result<Stream> {
+    fn embed(&self, rows: &[&[u32]], start: usize, hooks: &mut dyn RowHooks) -> Result<Stream> {
         let (wte, wpe) = (matrix(&self.weights.wte)?, matrix(&self.weights.wpe)?);
         let ids = rows.iter().flat_map(|row| row.iter());
         let x = ids.flat_map(|&id| wte.row(id as usize)).collect();
@@ -156,9 +156,10 @@ impl Engine for CpuEngine {
         base: &CpuBase,
         runs: &[Vec<Edit>],
         control: &impl Control,
-        on_done: impl FnMut(&[usize], Ends),
+        mut on_done: impl FnMut(&[usize], Ends),
     ) -> Result<()> {
-        self.resume_runs(base, runs, control, on_done).await
+        // one way for all callers: it is long, and a browser has to download it
+        self.resume_runs(base, runs, control, &mut on_done).await
     }
 
     async fn gradients(

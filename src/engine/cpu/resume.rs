@@ -37,11 +37,11 @@ impl CpuEngine {
         base: &CpuBase,
         runs: &[Vec<Edit>],
         control: &impl Control,
-        mut on_done: impl FnMut(&[usize], Ends),
+        on_done: &mut dyn FnMut(&[usize], Ends),
     ) -> Result<()> {
         let budget = self.budget();
         plan::carry_out(self, base, base.ids().len(), runs, budget, control, async |walk| {
-            self.walk(base, &walk, control, &mut on_done).await
+            self.walk(base, &walk, control, on_done).await
         })
         .await
     }
@@ -52,7 +52,7 @@ impl CpuEngine {
         base: &CpuBase,
         walk: &Walk,
         control: &impl Control,
-        on_done: &mut impl FnMut(&[usize], Ends),
+        on_done: &mut dyn FnMut(&[usize], Ends),
     ) -> Result<()> {
         control.breathe().await?;
         let n_layer = self.config.n_layer;
@@ -82,7 +82,7 @@ impl CpuEngine {
     }
 
     /// The stream of those that begin at the embedding: all from the first position that one of them needs.
-    fn begin(&self, base: &CpuBase, walk: &Walk, hooks: &mut impl RowHooks) -> Result<Stream> {
+    fn begin(&self, base: &CpuBase, walk: &Walk, hooks: &mut dyn RowHooks) -> Result<Stream> {
         let plans = &walk.plans[walk.beginning_at(Stage::Embed)];
         let Some(first) = plans.iter().map(|plan| plan.first).min() else { return Ok(Stream::default()) };
         let rows: Vec<&[u32]> = plans.iter().map(|_| &base.ids()[first..]).collect();

@@ -121,7 +121,7 @@ impl<C: Control> LayerPass<'_, C> {
         &self,
         stream: &mut Stream,
         keep: Option<&mut KeyValues>,
-        hooks: &mut impl RowHooks,
+        hooks: &mut dyn RowHooks,
     ) -> Result<()> {
         self.attention(stream, keep, hooks).await?;
         self.mlp(stream, hooks).await
@@ -135,7 +135,7 @@ impl<C: Control> LayerPass<'_, C> {
         &self,
         stream: &mut Stream,
         keep: Option<&mut KeyValues>,
-        hooks: &mut impl RowHooks,
+        hooks: &mut dyn RowHooks,
     ) -> Result<()> {
         let d_model = self.config.d_model;
         self.hook(hooks, BlockSite::ResidPre, &stream.segments, &mut stream.x);
@@ -166,7 +166,7 @@ impl<C: Control> LayerPass<'_, C> {
     ///
     /// # Errors
     /// As [`Self::block`].
-    pub async fn mlp(&self, stream: &mut Stream, hooks: &mut impl RowHooks) -> Result<()> {
+    pub async fn mlp(&self, stream: &mut Stream, hooks: &mut dyn RowHooks) -> Result<()> {
         self.norm(&self.weights.ln_2, BlockSite::Ln2Scale, stream, hooks)?;
         product(&self.weights.c_fc, &stream.normed, &mut stream.hidden)?;
         self.hook(hooks, BlockSite::MlpPre, &stream.segments, &mut stream.hidden);
@@ -178,7 +178,7 @@ impl<C: Control> LayerPass<'_, C> {
         self.control.breathe().await
     }
 
-    fn hook(&self, hooks: &mut impl RowHooks, site: BlockSite, segments: &[Segment], values: &mut [f32]) {
+    fn hook(&self, hooks: &mut dyn RowHooks, site: BlockSite, segments: &[Segment], values: &mut [f32]) {
         let site = Site::Block(self.layer, site);
         if hooks.wants(site) {
             hooks.at(site, segments, values);
@@ -186,7 +186,7 @@ impl<C: Control> LayerPass<'_, C> {
     }
 
     /// Queries, keys or values are a third of each row of `qkv`.
-    fn hook_part(&self, hooks: &mut impl RowHooks, site: BlockSite, part: usize, stream: &mut Stream) {
+    fn hook_part(&self, hooks: &mut dyn RowHooks, site: BlockSite, part: usize, stream: &mut Stream) {
         let (d_model, site) = (self.config.d_model, Site::Block(self.layer, site));
         if !hooks.wants(site) {
             return;
@@ -201,7 +201,7 @@ impl<C: Control> LayerPass<'_, C> {
     }
 
     /// LayerNorm of the stream into `normed`.
-    fn norm(&self, ln: &LayerNorm, site: BlockSite, stream: &mut Stream, hooks: &mut impl RowHooks) -> Result<()> {
+    fn norm(&self, ln: &LayerNorm, site: BlockSite, stream: &mut Stream, hooks: &mut dyn RowHooks) -> Result<()> {
         let d_model = self.config.d_model;
         stream.scale.resize(stream.x.len() / d_model, 0.0);
         scales(&stream.x, d_model, self.config.ln_eps as f32, &mut stream.scale);
@@ -213,7 +213,7 @@ impl<C: Control> LayerPass<'_, C> {
     }
 
     /// Attention from `qkv` into `z`; of the wanted rows only.
-    fn mix(&self, stream: &mut Stream, hooks: &mut impl RowHooks) {
+    fn mix(&self, stream: &mut Stream, hooks: &mut dyn RowHooks) {
         let (d_model, n_head) = (self.config.d_model, self.config.n_head);
         let scale = self.config.attention_scale(self.layer);
         let runs: Vec<Run<'_>> = stream
@@ -253,7 +253,7 @@ impl<C: Control> LayerPass<'_, C> {
         layer: &Conv1d,
         site: BlockSite,
         stream: &mut Stream,
-        hooks: &mut impl RowHooks,
+        hooks: &mut dyn RowHooks,
     ) -> Result<()> {
         let input = if site == BlockSite::AttnOut { &stream.z } else { &stream.hidden };
         let (weight, bias) = (matrix(&layer.weight)?, values(&layer.bias)?);

@@ -1,6 +1,7 @@
 //! What `tokenizer.json` says, read and checked before the tokenizers crate sees it. The crate trusts its file: it cuts,
 //! indexes and unwraps by what it finds there, so whatever it would stumble over is refused here.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{AddedToken, ModelWrapper};
 
-use super::END_OF_TEXT;
+use super::{Beside, END_OF_TEXT};
 
 /// Longer tokens than any tokenizer has; their prefixes are walked through at every place of a text.
 const LONGEST_TOKEN_BYTES: usize = 4096;
@@ -41,17 +42,22 @@ impl TokenizerFile {
         }
     }
 
-    /// What stands for `vocab.json` and `merges.txt`: GPT-2's byte-level BPE, with its one special token.
-    pub fn of_gpt2(vocab_json: &[u8], merges_txt: &[u8]) -> Result<Self, String> {
-        let vocab: Tokens = serde_json::from_slice(vocab_json).map_err(|e| format!("(vocab.json) {e}."))?;
+    /// What stands for `vocab.json` and `merges.txt`: GPT-2's byte-level BPE, with its one special token and those that
+    /// other files name.
+    pub fn of_gpt2(vocab_json: &[u8], merges_txt: &[u8], beside: Beside) -> Result<Self, String> {
+        let mut vocab: Tokens = serde_json::from_slice(vocab_json).map_err(|e| format!("(vocab.json) {e}."))?;
         let merges = std::str::from_utf8(merges_txt).map_err(|_| "(merges.txt) It is not UTF-8 text.")?;
         let lines = merges.lines().filter(|line| !line.is_empty());
         let merges = lines.map(merge).collect::<Result<Vec<_>, _>>().map_err(|e| format!("(merges.txt) {e}."))?;
-        let is_there = matches!(&vocab, Tokens::Ids(vocab) if vocab.contains_key(END_OF_TEXT));
-        let level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+        let added = match &mut vocab {
+            Tokens::Ids(vocab) => added(vocab, beside.tokens),
+            Tokens::Scores(_) => Vec::new(),
+        };
+        let prefix = beside.prefix_space;
+        let level = json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": true});
         Ok(TokenizerFile {
             version: None,
-            added_tokens: Some(is_there.then(|| AddedToken::from(END_OF_TEXT, true)).into_iter().collect()),
+            added_tokens: Some(added),
             normalizer: None,
             pre_tokenizer: Some(level.clone()),
             decoder: Some(level),
@@ -78,6 +84,27 @@ impl TokenizerFile {
             None => Ok((self.model.build()?, added)),
         }
     }
+}
+
+/// The tokens to be found whole: GPT-2's own and those that are named, as far as they have an id. One that the vocabulary
+/// lacks gets the id that is said of it there, unless another has that.
+fn added(vocab: &mut Vocab, named: Vec<(AddedToken, Option<u32>)>) -> Vec<AddedToken> {
+    let mut ids: HashSet<u32> = vocab.values().copied().collect();
+    let mut added: Vec<AddedToken> = Vec::new();
+    for (token, id) in std::iter::once((AddedToken::from(END_OF_TEXT, true), None)).chain(named) {
+        if !vocab.contains_key(&token.content)
+            && let Some(id) = id
+            && token.content.len() <= LONGEST_TOKEN_BYTES
+            && ids.insert(id)
+        {
+            vocab.insert(token.content.clone(), id);
+        }
+        let is_new = added.iter().all(|other| other.content != token.content);
+        if is_new && !token.content.is_empty() && vocab.contains_key(&token.content) {
+            added.push(token);
+        }
+    }
+    added
 }
 
 /// The `model` in the file, whichever of the four kinds it is.
