@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::parts::{halves, zipped};
+use common::parts::{halves, pickled_halves, zipped};
 use common::{CONFIG, TOKENIZER, WEIGHTS, ask};
 use hub::{COMMIT, Clockwork, Fault, Hub, PICKLE, WEIGHTS as WEIGHTS_NAME};
 use peartree::engine::{Control, Unhurried};
@@ -651,6 +651,29 @@ fn weights_in_parts_are_described_loaded_kept_checked_and_forgotten_as_one() {
     assert!(hub.asked.borrow().is_empty(), "what is kept asks nobody");
     clock.run(second.store.forget(&kept.key, &watch)).unwrap();
     assert!(clock.run(memory.read(&kept.key, parts[1].0)).unwrap().is_none(), "nothing of it stays");
+}
+
+#[test]
+fn pytorchs_files_in_parts_are_downloaded_checked_and_kept_as_one() {
+    let (parts, index) = pickled_halves();
+    let index_name = "pytorch_model.bin.index.json";
+    let (hub, memory, clock) =
+        (Hub::in_parts(CONFIG, TOKENIZER, (index_name, &index), &parts), Memory::default(), Clockwork::default());
+    let first = bench(&hub, memory.clone(), &clock);
+    assert_eq!(logits(&first.load().unwrap()), logits(&common::session()));
+    let kept = first.kept().models.remove(0);
+    assert!(kept.whole, "{kept:?}");
+    hub.asked.take();
+    let second = bench(&hub, memory.clone(), &clock);
+    assert_eq!(logits(&second.load().unwrap()), logits(&common::session()));
+    assert!(hub.asked.borrow().is_empty(), "what is kept asks nobody");
+    // a byte of the second file is another on the device
+    let file = clock.run(memory.open(&kept.key, parts[1].0)).unwrap();
+    clock.run(file.write_at(parts[1].1.len() as u64 / 2, &[0xa5, 0x5a])).unwrap();
+    drop(file);
+    let watch = Watch { control: &Unhurried, on_progress: &|_| () };
+    let error = clock.run(second.store.verify(&kept.key, &watch)).unwrap_err();
+    assert!(matches!(&error, Error::Store(StoreError::WrongHash { what, .. }) if what == parts[1].0), "{error}");
 }
 
 #[test]

@@ -30,7 +30,6 @@ pub fn any_shape() -> impl Strategy<Value = (Config, usize)> {
             scale_attn_weights: scaled,
             scale_attn_by_inverse_layer_idx: by_layer,
             tie_word_embeddings: tied,
-            ..Variant::default()
         });
     (1..4usize, 1..4usize, 2..7usize, 3..30usize, 2..12usize, 5..70usize, variant).prop_map(
         |(n_layer, n_head, d_head, d_mlp, n_pos, vocab_size, variant)| {

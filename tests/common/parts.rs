@@ -138,6 +138,29 @@ pub fn pickled() -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
     (pickle.0, storages)
 }
 
+/// The model in two files of PyTorch's, and the index that names them.
+pub fn pickled_halves() -> (Vec<(&'static str, Vec<u8>)>, Vec<u8>) {
+    const NAMES: [&str; 2] = ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"];
+    let parts = parts();
+    let names = parts.names();
+    let half = |which: usize| {
+        let mut pickle = Pickler::default();
+        pickle.op(b"\x80\x02}(");
+        let mut storages = Vec::new();
+        for (key, name) in names.iter().enumerate().filter(|(key, _)| key % 2 == which) {
+            let shape: Vec<u64> = serde_json::from_value(parts.header[name]["shape"].clone()).unwrap();
+            pickle.tensor(name, &key.to_string(), &shape);
+            storages.push((key.to_string(), parts.data[parts.range(name)].to_vec()));
+        }
+        pickle.op(b"u.");
+        zipped_of((pickle.0, storages))
+    };
+    let map: serde_json::Map<String, Value> =
+        names.iter().enumerate().map(|(key, name)| (name.clone(), NAMES[key % 2].into())).collect();
+    let index = serde_json::json!({"metadata": {}, "weight_map": map}).to_string().into_bytes();
+    (vec![(NAMES[0], half(0)), (NAMES[1], half(1))], index)
+}
+
 /// A zip of members that are stored as they are.
 pub fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     let (mut file, mut table) = (Vec::new(), Vec::new());
@@ -159,7 +182,10 @@ pub fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 pub fn zipped() -> Vec<u8> {
-    let (pickle, storages) = pickled();
+    zipped_of(pickled())
+}
+
+fn zipped_of((pickle, storages): (Vec<u8>, Vec<(String, Vec<u8>)>)) -> Vec<u8> {
     let data = storages.into_iter().map(|(key, bytes)| (format!("archive/data/{key}"), bytes));
     let order = ("archive/byteorder".to_owned(), b"little".to_vec());
     zip(&[("archive/data.pkl".to_owned(), pickle), order].into_iter().chain(data).collect::<Vec<_>>())

@@ -8,12 +8,13 @@ use peartree::analysis::corpus::plan::{Plan, Shards};
 use peartree::analysis::corpus::{Findings, Pass, folder};
 use peartree::analysis::tables::{self, checkpoint};
 use peartree::documents::{Documents, Memory, Source};
-use peartree::engine::{CpuEngine, Unhurried, complete};
+use peartree::engine::cpu::CpuEngine;
+use peartree::engine::{Unhurried, complete};
 use peartree::error::{Error, Result};
 use peartree::protocol::{
     Bins, Bytes, Convention, CorpusOptions, HubsOptions, LayersArgument, Request, SearchKind, SearchOptions, TableTask,
 };
-use peartree::session::Session;
+use peartree::session::AnySession;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -26,24 +27,24 @@ fn texts() -> Documents {
     Documents::new([Rc::new(Memory::new("a.json", serde_json::to_vec(&some).unwrap())) as Rc<dyn Source>])
 }
 
-fn plan(session: &Session) -> Plan {
+fn plan(session: &AnySession) -> Plan {
     let options = CorpusOptions {
         neurons: vec!["2:92: an".into()],
         layers: Some(LayersArgument::One(1)),
         top: 2,
         ..CorpusOptions::default()
     };
-    complete(Plan::new(&session.subject(), &options, vec![("a.json".into(), 1)])).unwrap()
+    complete(Plan::new(&session, &options, vec![("a.json".into(), 1)])).unwrap()
 }
 
-fn findings(session: &Session) -> Findings {
-    let mut pass = Pass::new(session.subject(), texts(), (plan(session), Shards::all()), None).unwrap();
+fn findings(session: &AnySession) -> Findings {
+    let mut pass = Pass::new(session, texts(), (plan(session), Shards::all()), None).unwrap();
     complete(pass.step(&Unhurried)).unwrap();
     pass.findings().clone()
 }
 
 /// All that is ever asked of findings.
-fn use_findings(found: &Findings, session: &Session) -> Result<()> {
+fn use_findings(found: &Findings, session: &AnySession) -> Result<()> {
     let text = |id: u32| format!("#{id}");
     for bins in [Bins::Notebook, Bins::Floor] {
         found.answer(bins, &text);
@@ -62,7 +63,7 @@ fn use_findings(found: &Findings, session: &Session) -> Result<()> {
     folder::write(&merged, Bins::Floor, &[], |_, _| Ok(()))?;
     // to go on from there, if it is of the plan that is asked for
     let (plan, shards) = (plan(session), found.shards.clone());
-    let mut pass = Pass::new(session.subject(), texts(), (plan, shards), Some(found.clone()))?;
+    let mut pass = Pass::new(session, texts(), (plan, shards), Some(found.clone()))?;
     while complete(pass.step(&Unhurried))? {}
     pass.finish();
     Ok(())
@@ -305,7 +306,7 @@ fn damaged_folder(chance: &mut Chance, good: &Files) -> (Files, bool) {
 }
 
 /// Reads a folder neuron by neuron, as the page does it, and whole.
-fn read_folder(session: &Session, files: &Files) -> Result<()> {
+fn read_folder(session: &AnySession, files: &Files) -> Result<()> {
     let bytes = |name: &str| {
         let found = files.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.clone());
         found.ok_or_else(|| Error::Merge(format!("{name} is missing.")))

@@ -4,7 +4,7 @@ use peartree::error::{Error, Result};
 use peartree::model::layout::{LAYOUTS, parts};
 use peartree::model::{Config, Model, ModelLoader, WeightDtype};
 use peartree::protocol::{GenerateOptions, PredictOptions, Prompt, Request};
-use peartree::session::Session;
+use peartree::session::{AnySession, EngineKind};
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
@@ -26,7 +26,7 @@ fn try_model(watch: &mut Watch, what: &str, (config, weights): (&[u8], &[u8]), d
 /// # Errors
 /// Another than that.
 pub fn use_model(model: Model) -> Result<()> {
-    let session = Session::new("mutated".into(), model);
+    let session = AnySession::new(EngineKind::Cpu, "mutated".into(), model);
     let prompt = Prompt::Ids(vec![1, 2, 3]);
     for request in [
         Request::Predict(PredictOptions { prompt: prompt.clone(), top: 3, no_bos: true }),
