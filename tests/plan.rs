@@ -171,7 +171,7 @@ fn walks(runs: &[Vec<Edit>], budget: Budget) -> Vec<Walk> {
     let engine = ReferenceEngine::new(config(), weights(&config(), 3, WeightDtype::F32));
     let base = complete(engine.base(&[1, 2, 3, 4, 5], None, &SiteSet::none(), &Unhurried)).unwrap();
     let mut found = Vec::new();
-    complete(carry_out(&engine, &base, N_POS, runs, budget, &Unhurried, async |walk| {
+    complete(carry_out(&engine, &base, runs, budget, &Unhurried, async |walk| {
         found.push(walk);
         Ok(())
     }))

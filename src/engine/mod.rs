@@ -288,6 +288,18 @@ pub fn check_ids(config: &Config, ids: &[u32]) -> Result<()> {
     }
 }
 
+/// # Errors
+/// [`Error::Unsupported`] for a site of a layer that the model doesn't have.
+pub fn check_site(config: &Config, site: Site) -> Result<()> {
+    let last = config.n_layer - 1;
+    match site.layer() {
+        Some(layer) if layer > last => {
+            Err(Error::Unsupported(format!("This model has no {site}: its layers are 0 to {last}.")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// As [`check_ids`], of a batch of prompts.
 ///
 /// # Errors

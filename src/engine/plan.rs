@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::edit::{Edit, width};
 use super::site::{BlockSite, Site, SiteSet};
-use super::{Control, Engine, Readings};
+use super::{BaseRun, Control, Engine, Readings};
 use crate::error::Result;
 use crate::model::Config;
 
@@ -121,13 +121,12 @@ impl Walk {
 pub async fn carry_out<E: Engine>(
     engine: &E,
     base: &E::Base,
-    n_pos: usize,
     runs: &[Vec<Edit>],
     budget: Budget,
     control: &impl Control,
     mut walk: impl AsyncFnMut(Walk) -> Result<()>,
 ) -> Result<()> {
-    let config = engine.config();
+    let (config, n_pos) = (engine.config(), base.ids().len());
     runs.iter().flatten().try_for_each(|edit| edit.check(config, n_pos))?;
     // by site, so that runs that start together go together
     let mut order: Vec<usize> = (0..runs.len()).collect();

@@ -7,8 +7,8 @@ use super::rows::{KeyValues, RowHooks, Segment, Stream};
 use crate::engine::edit::width;
 use crate::engine::plan::Stage;
 use crate::engine::site::{BlockSite, Site, SiteSet};
-use crate::engine::{BaseRun, Control, Readings, common_start};
-use crate::error::{Error, Result};
+use crate::engine::{BaseRun, Control, Readings, check_site, common_start};
+use crate::error::Result;
 
 /// One prompt's run, kept. What else it met is worked out again when it is asked for, unless it was to be kept.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl CpuEngine {
         // what must be worked out again, half a block at a time
         let mut again: BTreeMap<(Option<usize>, bool, usize), Vec<Site>> = BTreeMap::new();
         for site in sites.iter() {
-            self.check_site(site)?;
+            check_site(&self.config, site)?;
             let is_pattern = site.block_site() == Some(BlockSite::Pattern);
             // a query's weights are those of all earlier keys
             let from = if is_pattern { 0 } else { from };
@@ -136,16 +136,6 @@ impl CpuEngine {
             pattern.shape = vec![self.config.n_head, base.ids.len(), base.ids.len()];
         }
         Ok(found)
-    }
-
-    fn check_site(&self, site: Site) -> Result<()> {
-        let last = self.config.n_layer - 1;
-        match site.layer() {
-            Some(layer) if layer > last => {
-                Err(Error::Unsupported(format!("This model has no {site}: its layers are 0 to {last}.")))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// A site's value from position `from` on, if it lies there or is the difference of two that do.

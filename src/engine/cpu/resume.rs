@@ -40,10 +40,8 @@ impl CpuEngine {
         on_done: &mut dyn FnMut(&[usize], Ends),
     ) -> Result<()> {
         let budget = self.budget();
-        plan::carry_out(self, base, base.ids().len(), runs, budget, control, async |walk| {
-            self.walk(base, &walk, control, on_done).await
-        })
-        .await
+        plan::carry_out(self, base, runs, budget, control, async |walk| self.walk(base, &walk, control, on_done).await)
+            .await
     }
 
     /// Takes runs to the end, each from where it begins.

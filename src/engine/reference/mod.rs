@@ -12,9 +12,10 @@ use candle_core::{Device, Tensor};
 use super::edit::Edit;
 use super::site::{BlockSite, Site, SiteSet};
 use super::{
-    Activation, BaseRun, Control, Ends, Engine, FinalNorm, Gradients, Products, Readings, check_rows, threads,
+    Activation, BaseRun, Control, Ends, Engine, FinalNorm, Gradients, Products, Readings, check_rows, check_site,
+    threads,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Config, WeightDtype, Weights};
 use forward::Hooks;
 use watched::{Watched, Zeros, rows_of};
@@ -48,33 +49,21 @@ impl ReferenceEngine {
         ReferenceEngine { config, weights }
     }
 
-    /// The residual stream after the last block: rows of equal length `-> [batch, pos, d_model]`.
-    fn pass(&self, rows: &[&[u32]], hooks: &mut impl Hooks) -> Result<Tensor> {
-        check_rows(&self.config, rows)?;
-        let shape = (rows.len(), rows[0].len());
-        let ids = Tensor::from_vec(rows.concat(), shape, &Device::Cpu)?;
+    /// The residual stream after the last block, `[1, pos, d_model]`.
+    fn pass(&self, ids: &[u32], hooks: &mut impl Hooks) -> Result<Tensor> {
+        check_rows(&self.config, &[ids])?;
+        let ids = Tensor::from_slice(ids, (1, ids.len()), &Device::Cpu)?;
         Ok(forward::resid_final(&self.config, &self.weights, &ids, hooks)?)
     }
 
     /// How one run ends, with its edits.
     fn run_to_end(&self, ids: &[u32], edits: &[Edit]) -> Result<Ends> {
-        let mut hooks = Watched::new(&self.config, vec![edits]);
-        let resid = self.pass(&[ids], &mut hooks)?;
+        let mut hooks = Watched::new(&self.config, edits);
+        let resid = self.pass(ids, &mut hooks)?;
         let (_, scale) = forward::centre_and_scale(&resid, self.config.ln_eps)?;
         let scale = hooks.at(Site::FinalScale, scale)?;
         let last = |values: Tensor| -> Result<Vec<f32>> { Ok(rows_of(&values.get(0)?.get(ids.len() - 1)?)?) };
         Ok(Ends { resid: Activation::rows(last(resid)?, self.config.d_model), scales: last(scale)? })
-    }
-
-    /// That a model of these shapes has the site.
-    fn check_site(&self, site: Site) -> Result<()> {
-        match site.layer() {
-            Some(layer) if layer >= self.config.n_layer => Err(Error::Unsupported(format!(
-                "This model has no {site}: its layers are 0 to {}.",
-                self.config.n_layer - 1
-            ))),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -120,8 +109,8 @@ impl Engine for ReferenceEngine {
         let (mut by_layer, mut ends) = (vec![Vec::new(); self.config.n_layer], Vec::new());
         for prompt in prompts {
             control.breathe().await?;
-            let mut hooks = Watched::new(&self.config, vec![&[]]);
-            ends.extend(rows_of(&self.pass(&[prompt], &mut hooks)?)?);
+            let mut hooks = Watched::new(&self.config, &[]);
+            ends.extend(rows_of(&self.pass(prompt, &mut hooks)?)?);
             for &layer in layers.iter().filter(|&&layer| layer < self.config.n_layer) {
                 by_layer[layer].extend_from_slice(&hooks.seen.at(site(layer))?.data);
             }
@@ -141,8 +130,8 @@ impl Engine for ReferenceEngine {
         control: &impl Control,
     ) -> Result<ReferenceBase> {
         control.breathe().await?;
-        let mut hooks = Watched::new(&self.config, vec![&[]]);
-        let resid = self.pass(&[ids], &mut hooks)?;
+        let mut hooks = Watched::new(&self.config, &[]);
+        let resid = self.pass(ids, &mut hooks)?;
         let (_, scale) = forward::centre_and_scale(&resid, self.config.ln_eps)?;
         hooks.at(Site::FinalScale, scale)?;
         Ok(ReferenceBase { ids: ids.to_vec(), all: hooks.seen })
@@ -151,7 +140,7 @@ impl Engine for ReferenceEngine {
     async fn read(&self, base: &ReferenceBase, sites: &SiteSet, from: usize, _: &impl Control) -> Result<Readings> {
         let mut found = Readings::default();
         for site in sites.iter() {
-            self.check_site(site)?;
+            check_site(&self.config, site)?;
             let all = base.all.at(site)?;
             if site.block_site() == Some(BlockSite::Pattern) {
                 found.0.insert(site, all.clone());

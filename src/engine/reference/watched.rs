@@ -12,17 +12,16 @@ use crate::engine::site::{BlockSite, Site};
 use crate::error;
 use crate::model::Config;
 
-/// Makes each run's edits, and keeps every value as it then is.
+/// Makes one run's edits, and keeps every value as it then is.
 pub struct Watched<'a> {
     config: &'a Config,
-    /// By row of the batch.
-    edits: Vec<&'a [Edit]>,
-    /// Every site, all positions of all runs.
+    edits: &'a [Edit],
+    /// Every site, all positions.
     pub seen: Readings,
 }
 
 impl<'a> Watched<'a> {
-    pub fn new(config: &'a Config, edits: Vec<&'a [Edit]>) -> Self {
+    pub fn new(config: &'a Config, edits: &'a [Edit]) -> Self {
         Watched { config, edits, seen: Readings::default() }
     }
 }
@@ -31,16 +30,13 @@ impl Hooks for Watched<'_> {
     fn at(&mut self, site: Site, value: Tensor) -> Result<Tensor> {
         let shape = value.dims().to_vec();
         let mut data = rows_of(&value)?;
-        let of_a_run = data.len() / self.edits.len();
-        for (run, edits) in data.chunks_exact_mut(of_a_run).zip(&self.edits) {
-            for edit in edits.iter().filter(|edit| edit.site == site) {
-                if site.block_site() == Some(BlockSite::Pattern) {
-                    change_pattern(edit, shape[3], run);
-                    continue;
-                }
-                for (pos, row) in run.chunks_exact_mut(width(site, self.config)).enumerate() {
-                    edit.apply(pos, edit.columns(self.config), row);
-                }
+        for edit in self.edits.iter().filter(|edit| edit.site == site) {
+            if site.block_site() == Some(BlockSite::Pattern) {
+                change_pattern(edit, shape[3], &mut data);
+                continue;
+            }
+            for (pos, row) in data.chunks_exact_mut(width(site, self.config)).enumerate() {
+                edit.apply(pos, edit.columns(self.config), row);
             }
         }
         self.seen.keep(site, data.clone(), self.config);
