@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use common::models::{Lcg, any_edit, any_shape, weights};
+use common::models::{Lcg, any_edits, any_shape, weights};
 use common::plain::Plain;
 use peartree::engine::cpu::CpuEngine;
 use peartree::engine::edit::{Change, Edit, Part, Positions};
@@ -263,7 +263,7 @@ fn projected<A: Products, B: Products>(
 fn the_processors_engine_is_the_reference() {
     let seen = Differences::default();
     let inputs = any_shape().prop_flat_map(|(config, n_pos)| {
-        let runs = prop::collection::vec(prop::collection::vec(any_edit(&config, n_pos), 0..4), 1..6);
+        let runs = prop::collection::vec(any_edits(&config, n_pos), 1..6);
         let ids = prop::collection::vec(0..config.vocab_size as u32, n_pos);
         let dtypes = prop::sample::select(vec![WeightDtype::F32, WeightDtype::F16]);
         (Just(config), ids, runs, any::<u64>(), dtypes)

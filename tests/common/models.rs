@@ -65,8 +65,21 @@ pub fn weights(config: &Config, seed: u64, dtype: WeightDtype) -> Weights {
     Weights::from_tensors(config, &mut tensors).unwrap()
 }
 
-/// Any change of any site, in a run of `n_pos` positions.
-pub fn any_edit(config: &Config, n_pos: usize) -> impl Strategy<Value = Edit> + use<> {
+/// A few changes of a run of `n_pos` positions.
+///
+/// A residual vector all of one value has no variance, and LayerNorm makes noise of it on either side: no edit sets one, and
+/// no two edits set both of its parts.
+pub fn any_edits(config: &Config, n_pos: usize) -> impl Strategy<Value = Vec<Edit>> + use<> {
+    let sets =
+        |edits: &[Edit], site| edits.iter().any(|edit| edit.site == site && matches!(edit.change, Change::Set(_)));
+    prop::collection::vec(any_edit(config, n_pos), 0..4)
+        .prop_filter("the embedding and its position set", move |edits| {
+            !(sets(edits, Site::Embed) && sets(edits, Site::PosEmbed))
+        })
+}
+
+/// Any change of any site that leaves a residual vector its variance.
+fn any_edit(config: &Config, n_pos: usize) -> impl Strategy<Value = Edit> + use<> {
     let config = config.clone();
     let sites: Vec<Site> = (0..config.n_layer)
         .flat_map(|layer| BlockSite::ALL.into_iter().map(move |site| Site::Block(layer, site)))
@@ -89,7 +102,6 @@ pub fn any_edit(config: &Config, n_pos: usize) -> impl Strategy<Value = Edit> + 
             // a LayerNorm's scale is above 0
             let value = if is_scale { value.abs() + 0.5 } else { value };
             let place = Edit { site, part, at, change: Change::Set(value) };
-            // a residual vector all of one value has no variance, and LayerNorm makes noise of it on either side
             let would_be_flat =
                 matches!(site.block_site(), Some(BlockSite::ResidPre | BlockSite::ResidMid | BlockSite::ResidPost));
             let change = match (kind, &place.at) {

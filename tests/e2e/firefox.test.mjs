@@ -95,7 +95,7 @@ for (const [kind, isolated] of [["with threads", true], ["with one thread", fals
         const { value, message, ms } = await predict(page);
         assert.deepEqual(value, expected, `${moment}: ${message}`);
         // see HELD_MS
-        const soon = isolated && method === "neurons" ? HELD_MS : SOON_MS;
+        const soon = isolated && method ? HELD_MS : SOON_MS;
         assert.ok(ms < soon, `${moment}: ${ms} ms`);
         if (method) assert.deepEqual((await work).value, whole.value, moment);
         t.diagnostic(`${moment}: ${Math.round(ms)} ms`);

@@ -29,7 +29,7 @@ test("writes what the model writes with the same options", async () => {
     POST_PROMPT,
   );
   await generate({ "Max tokens": 12, Temperature: 0.8, "Top-k": 40, "Top-p": 0.9, Seed: 7 });
-  await page.getByText("12 tokens written.").waitFor();
+  await page.getByText("12 tokens written. Drawn at temperature 0.8, top-k 40, top-p 0.9, seed 7.").waitFor();
   assert.equal(await written(), expected.text);
   assert.equal(await page.locator(".written .after").textContent(), POST_PROMPT);
 });
@@ -72,6 +72,8 @@ test("says what is wrong with a setting, beside it, and goes on working", async 
   ]) {
     await generate(settings);
     await page.locator("#generate-failure p").filter({ hasText: message }).waitFor();
+    // the text still there says how it was written, whatever the boxes say
+    assert.match(await page.locator(".generation .outcome .readout").textContent(), / Drawn at temperature 1, seed 7\.$/);
   }
   await generate({ "Max tokens": 3 });
   await page.getByText("3 tokens written.").waitFor();

@@ -55,7 +55,7 @@ async function walkOn(model, seed, t) {
   const random = chance(seed);
   const answers = new Answers(page);
   const walk = {
-    answers, broken: [], written: null,
+    answers, broken: [],
     load: async (name) => {
       await page.evaluate((name) => window.peartree.load(name), name);
       await answers.look();
@@ -80,7 +80,7 @@ async function walkOn(model, seed, t) {
     if (random.next() < RESTS) await settled(page);
     else await page.waitForTimeout(random.below(60));
     const snapshot = await snapshotOf(page);
-    const found = [...walk.broken.splice(0), ...(await wrong(snapshot, answers, walk.written, seen))];
+    const found = [...walk.broken.splice(0), ...(await wrong(snapshot, answers, seen))];
     if (!snapshot.isAddressed) found.push(`the fields say what the address doesn't: ${JSON.stringify([snapshot.fields, snapshot.hash])}`);
     if (found.length) failures.push(`after ${done.slice(-4).join("; ")}\n    ${found.slice(0, 4).join("\n    ").slice(0, 1500)}\n    at ${snapshot.hash}`);
   }

@@ -48,6 +48,8 @@ pub struct Writing {
     /// Numbers the generations, so that a stopped one's last events find nobody.
     pub edition: u32,
     pub from: GoesOnFrom,
+    /// How its tokens were chosen, in a sentence: the boxes may say something else by now.
+    pub chosen: AttrValue,
     pub generation: Generation,
     pub stage: WritingStage,
 }
@@ -155,6 +157,7 @@ pub enum Action {
     WritingStarted {
         edition: u32,
         from: GoesOnFrom,
+        chosen: AttrValue,
     },
     Wrote(u32, Event),
     /// The generated text becomes part of the prompt.

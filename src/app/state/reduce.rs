@@ -153,9 +153,9 @@ impl State {
                 self.loading = Loading::Idle;
                 return false;
             }
-            Action::WritingStarted { edition, from } => {
+            Action::WritingStarted { edition, from, chosen } => {
                 let generation = Generation { ids: Vec::new(), text: String::new() };
-                self.writing = Some(Writing { edition, from, generation, stage: WritingStage::Working });
+                self.writing = Some(Writing { edition, from, chosen, generation, stage: WritingStage::Working });
                 return false;
             }
             Action::KeepWriting => {

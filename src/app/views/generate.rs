@@ -73,7 +73,8 @@ pub fn Generate(props: &Props) -> Html {
                     refused.set(None);
                     *editions.borrow_mut() += 1;
                     let edition = *editions.borrow();
-                    dispatch.dispatch(Action::WritingStarted { edition, from: from.clone() });
+                    let chosen = chosen(&options).into();
+                    dispatch.dispatch(Action::WritingStarted { edition, from: from.clone(), chosen });
                     let dispatch = dispatch.clone();
                     let hear = move |event: Told| dispatch.dispatch(Action::Wrote(edition, event));
                     *running.borrow_mut() = Some(client.ask(Some(Lane::Generate), Request::Generate(options), hear));
@@ -125,7 +126,10 @@ pub fn Generate(props: &Props) -> Html {
                     // long text scrolls, by the keys too
                     <p class="written" dir="auto" tabindex={(writing.from.after.len() + writing.generation.text.len() > MOST_LETTERS).then_some("0")}><span class="after">{ &writing.from.after }</span><ins>{ &writing.generation.text }</ins></p>
                     <div class="outcome">
-                        <p class="readout" role="status">{ outcome(writing) }</p>
+                        <p class="readout" role="status">
+                            { outcome(writing) }
+                            if has_text { { " " }{ &writing.chosen } }
+                        </p>
                         if has_text && !is_working && !writing.from.is_corrupted {
                             <button type="button" onclick={onkeep}>{ "Append to prompt" }</button>
                         }
@@ -162,6 +166,16 @@ fn outcome(writing: &Writing) -> String {
         WritingStage::Failed(_) if count > 0 => format!("Ended after {tokens}."),
         WritingStage::Failed(_) => String::new(),
     }
+}
+
+/// How a text's tokens are chosen.
+fn chosen(options: &GenerateOptions) -> String {
+    if options.temperature == 0.0 {
+        return "The likeliest token each time.".to_owned();
+    }
+    let top_k = options.top_k.map_or(String::new(), |k| format!(", top-k {k}"));
+    let top_p = options.top_p.map_or(String::new(), |p| format!(", top-p {p}"));
+    format!("Drawn at temperature {}{top_k}{top_p}, seed {}.", options.temperature, options.seed)
 }
 
 /// What the boxes ask for.

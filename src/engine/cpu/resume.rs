@@ -18,11 +18,11 @@ use crate::model::Config;
 
 /// Memory for the rows of one walk.
 const BUDGET_BYTES: usize = 64 << 20;
-/// Multiply-adds between two looks at the control, for runs that begin together: some hundredths of a second on one
-/// thread.
-const BUDGET_WORK: usize = 1 << 30;
-/// So many times that where runs join on the way: what each layer's weights are read for.
-const JOINED: usize = 4;
+/// Multiply-adds between two looks at the control, for runs that begin together: a tenth of a second on one thread, and rows
+/// enough that what each layer's weights are packed for counts little.
+const BUDGET_WORK: usize = 3 << 30;
+/// So many times that where runs join on the way.
+const JOINED: usize = 2;
 
 impl CpuEngine {
     fn budget(&self) -> Budget {

@@ -34,8 +34,16 @@ function differing(a, b) {
   return [a, b].map((ids) => ids.map((_, i) => i >= from && i + end < ids.length));
 }
 
+/** How a text that is finished says it was written. */
+function settingsOf(says) {
+  const [, count, how] = says?.match(/^(\d+) tokens? written\. (.+)$/) ?? [];
+  if (!how) return null;
+  const [, temperature, seed] = how.match(/^Drawn at temperature (\S+), seed (\d+)\.$/) ?? [how, 0, 0];
+  return { max: Number(count), temperature: Number(temperature), seed: Number(seed) };
+}
+
 /** What is wrong with a snapshot: sentences. How many figures were there and the present state's is counted in `seen`. */
-export async function wrong(snapshot, answers, written, seen) {
+export async function wrong(snapshot, answers, seen) {
   const state = stateOf(snapshot.hash);
   const api = answers.of(state);
   const found = [];
@@ -158,7 +166,8 @@ export async function wrong(snapshot, answers, written, seen) {
   });
   await neuronsHold(snapshot, state, api, hold, held);
   await editsHold(snapshot, state, api, answers, hold, held);
-  if (snapshot.written && / written\.$/.test(snapshot.written.says ?? "") && written) {
+  const written = settingsOf(snapshot.written?.says);
+  if (written) {
     const set = snapshot.edits.filter(({ on, problem }) => on && !problem).map(({ code }) => code);
     await hold("written", snapshot.written, [() => api.generate(written, set)], ({ text }) => {
       const from = set.length && state.on === "corrupted" ? state.c : state.p;

@@ -119,7 +119,6 @@ export function stepsOf(page, random, walk) {
       const settings = { max: 1 + random.below(6), temperature: random.of([0, 0.8]), seed: random.below(9) };
       for (const [id, value] of Object.entries(settings)) await page.locator(`#${id}`).fill(String(value), QUICK);
       await page.locator(".generation button.primary").click(QUICK);
-      walk.written = settings;
       return JSON.stringify(settings);
     }],
     [4, "append", () => click(".generation .outcome button")],

@@ -5,15 +5,13 @@ use std::ops::Range;
 
 use super::lanes::{self, F32x4};
 use super::matmul::add_scaled;
-use super::micro::{self, Rows, WIDTH};
+use super::micro::{self, Rows, TILE, WIDTH};
 use crate::engine::threads::{self, Parts};
 
 /// Most queries of one piece of work, which is always one head's.
 const QUERIES: usize = 32;
 /// Keys that two queries are multiplied with at once.
 const KEYS: usize = 4;
-/// Queries whose values are summed at once.
-const TILE: usize = 4;
 
 thread_local! {
     /// One piece's weights.
@@ -192,14 +190,7 @@ impl Run<'_> {
                     let weights = Rows { start: weights[from..].as_ptr(), stride: n_key };
                     let values = Rows { start: values.as_ptr(), stride };
                     // SAFETY: as just checked; the tile is this piece's
-                    unsafe {
-                        match tile {
-                            1 => micro::outer::<1>(weights, values, depth, out),
-                            2 => micro::outer::<2>(weights, values, depth, out),
-                            3 => micro::outer::<3>(weights, values, depth, out),
-                            _ => micro::outer::<TILE>(weights, values, depth, out),
-                        }
-                    }
+                    unsafe { micro::outer(tile, weights, values, depth, out) };
                 };
                 let n_past = self.n_past();
                 if n_past > 0 {

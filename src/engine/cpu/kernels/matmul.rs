@@ -1,32 +1,28 @@
 //! Products of activations with weights, by the kernel that suits the shape.
 
 use super::weight::{Weight, can_scale};
-use super::{stream, transposed};
+use super::{panel, stream, transposed};
 
 /// From so many rows on, a packed block of weights is used often enough.
 #[cfg(target_arch = "wasm32")]
-const MANY: usize = 48;
+const MANY: usize = 64;
 
 /// `out [rows, n_out] = x [rows, n_in] · weight [n_in, n_out] + bias [n_out]`; added to `out` if `add`.
 #[inline(never)]
 pub fn linear<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out: usize, add: bool, out: &mut [f32]) {
-    if !add {
-        out.fill(0.0);
+    let rows = out.len() / n_out;
+    #[cfg(target_arch = "wasm32")]
+    if rows >= MANY || !can_scale::<W>(x) {
+        return panel::many_rows(x, weight, bias, n_out, add, out);
     }
-    if let Some(bias) = bias {
-        for out in out.chunks_exact_mut(n_out) {
-            out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-        }
-    }
-    match out.len() / n_out {
+    out.chunks_exact_mut(n_out).for_each(|out| panel::begin(bias, add, out));
+    match rows {
         0 => {}
         1 if can_scale::<W>(x) => stream::one_row(&x[..weight.len() / n_out], weight, out),
         #[cfg(not(target_arch = "wasm32"))]
         _ => super::native::linear(x, weight, n_out, out),
         #[cfg(target_arch = "wasm32")]
-        rows if rows < MANY && can_scale::<W>(x) => stream::few_rows(x, weight, n_out, out),
-        #[cfg(target_arch = "wasm32")]
-        _ => super::panel::many_rows(x, weight, n_out, out),
+        _ => stream::few_rows(x, weight, n_out, out),
     }
 }
 
@@ -47,7 +43,6 @@ pub fn add_scaled<W: Weight>(x: &[W], scale: f32, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::panel;
     use super::*;
     use crate::model::f16_bits::lift;
     use half::f16;
@@ -119,11 +114,10 @@ mod tests {
         }
 
         fn added(&self, x: &[f32], n_out: usize, out: &[f32]) -> [Vec<f32>; 2] {
-            [stream::few_rows, panel::many_rows].map(|kernel| {
-                let mut out = out.to_vec();
-                kernel(x, self, n_out, &mut out);
-                out
-            })
+            let (mut few, mut many) = (out.to_vec(), out.to_vec());
+            stream::few_rows(x, self, n_out, &mut few);
+            panel::many_rows(x, self, None, n_out, true, &mut many);
+            [few, many]
         }
 
         fn transposed(&self, x: &[f32], n_in: usize, len: usize) -> [Vec<f32>; 2] {

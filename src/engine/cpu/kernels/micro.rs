@@ -1,7 +1,9 @@
 //! The innermost loops: a tile of the product, kept in registers while the depth passes by.
 //!
-//! All of them count on a compiler that keeps eight sums, two weights and one activation in wasm's (in truth x86's)
-//! sixteen registers. More rows a tile, or the depth unrolled, spill and cost half the speed.
+//! All of them count on a compiler that keeps twelve sums, two weights and one activation in the fifteen registers that
+//! browsers give to wasm on x86: it must leave the order of loads and products as it is written here, hence `scripts/workers`'
+//! `-pre-RA-sched=source`. In LLVM's own order six rows a tile spill, and cost a third of the speed; four leave each
+//! product waiting for the one before it.
 
 use super::lanes::F32x4;
 use super::weight::Weight;
@@ -9,12 +11,32 @@ use super::weight::Weight;
 /// Columns of a tile of [`outer`].
 pub const WIDTH: usize = 8;
 
-/// `out [R, 8] += x [R, depth] · panel [depth, 8]`; rows lie their stride apart.
+/// Most rows of a tile of [`outer`].
+pub const TILE: usize = 6;
+
+/// `out [rows, 8] += x [rows, depth] · panel [depth, 8]` for up to [`TILE`] rows, which lie their stride apart.
 ///
 /// # Safety
 /// All those places must be readable, those of `out` writable and used by nothing else.
+pub unsafe fn outer(rows: usize, x: Rows<*const f32>, panel: Rows<*const f32>, depth: usize, out: Rows<*mut f32>) {
+    // SAFETY: the caller's
+    unsafe {
+        match rows {
+            0 => {}
+            1 => outer_of::<1>(x, panel, depth, out),
+            2 => outer_of::<2>(x, panel, depth, out),
+            3 => outer_of::<3>(x, panel, depth, out),
+            4 => outer_of::<4>(x, panel, depth, out),
+            5 => outer_of::<5>(x, panel, depth, out),
+            _ => outer_of::<TILE>(x, panel, depth, out),
+        }
+    }
+}
+
+/// # Safety
+/// As there.
 #[inline(never)] // inlined, its loop competes for registers with its surroundings
-pub unsafe fn outer<const R: usize>(x: Rows<*const f32>, panel: Rows<*const f32>, depth: usize, out: Rows<*mut f32>) {
+unsafe fn outer_of<const R: usize>(x: Rows<*const f32>, panel: Rows<*const f32>, depth: usize, out: Rows<*mut f32>) {
     let mut sums = [[F32x4::splat(0.0); 2]; R];
     let mut x_rows: [_; R] = std::array::from_fn(|row| x.start.wrapping_add(row * x.stride));
     let mut weights = panel.start;

@@ -1,8 +1,8 @@
 //! The loops that the engine spends its time in, over plain slices, row-major: activations are f32, weights f32
 //! or f16 ([`weight::Weight`]).
 //!
-//! Every kernel splits its work into pieces that depend on the shapes alone, never on the number of threads, so that
-//! one thread and many give the same bits.
+//! What is added up with what depends on the shapes alone, never on the number of threads, so that one thread and many give
+//! the same bits.
 //!
 //! They are never inlined: a browser runs every function slowly until it has seen it work for a while, so each loop should
 //! exist once and not in every caller.

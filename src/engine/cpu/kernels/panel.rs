@@ -4,17 +4,18 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::micro::{self, Rows, WIDTH};
-use super::stream::columns_of_piece;
+use super::micro::{self, Rows, TILE, WIDTH};
 use super::weight::Weight;
 use crate::engine::threads::{self, Parts};
 
-/// Rows of weights that are packed at once; with four rows of activations, a panel of so many fits the first-level cache.
+/// Rows of weights that are packed at once; with a tile's rows of activations, a panel of so many fits the first-level cache.
 const DEPTH: usize = 256;
-/// Most rows of one piece: packing its weights costs as much as four rows' product.
-const ROWS: usize = 320;
-/// Rows of a tile.
-const TILE: usize = 4;
+/// Most rows of one piece: packing its weights takes as long as the product of some twenty rows.
+const ROWS: usize = 1024;
+/// Most columns of a piece: its panels should leave room in the second-level cache.
+const MOST: usize = 640;
+/// Fewest columns of a piece.
+const LEAST: usize = 64;
 /// Between panels, so that they don't all fall on the same lines of the cache.
 const GAP: usize = 16;
 
@@ -22,20 +23,48 @@ thread_local! {
     static PANELS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `out [rows, n_out] += x [rows, n_in] · weight [n_in, n_out]` for many rows.
+/// `out [rows, n_out] = x [rows, n_in] · weight [n_in, n_out] + bias [n_out]` for many rows; added to `out` if `add`.
 #[inline(never)]
-pub fn many_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32]) {
+pub fn many_rows<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out: usize, add: bool, out: &mut [f32]) {
     let rows = out.len() / n_out;
     let columns = columns_of_piece(n_out);
     let blocks = rows.div_ceil(ROWS);
-    let rows_each = rows.div_ceil(blocks).next_multiple_of(TILE);
     let out = Parts::of(out);
     threads::for_each(blocks * n_out.div_ceil(columns), |piece| {
         let (block, piece) = (piece % blocks, piece / blocks);
-        let rows = (block * rows_each).min(rows)..((block + 1) * rows_each).min(rows);
+        let rows = share(rows, blocks, block);
         let columns = piece * columns..n_out.min((piece + 1) * columns);
+        for row in rows.clone() {
+            // SAFETY: a piece's columns of its rows are its own
+            let out = unsafe { out.slice(row * n_out + columns.start, columns.len()) };
+            begin(bias.map(|bias| &bias[columns.clone()]), add, out);
+        }
         PANELS.with_borrow_mut(|panels| product(x, weight, n_out, rows, columns, panels, out));
     });
+}
+
+/// What a product is added to.
+#[inline(always)]
+pub fn begin(bias: Option<&[f32]>, add: bool, out: &mut [f32]) {
+    match bias {
+        Some(bias) if add => out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias),
+        Some(bias) => out.copy_from_slice(bias),
+        None if add => {}
+        None => out.fill(0.0),
+    }
+}
+
+/// Columns of one piece: as many as can be, since a tile's activations are then used longest and weights read furthest, in
+/// pieces that the threads share evenly.
+fn columns_of_piece(n_out: usize) -> usize {
+    let threads = threads::count();
+    let pieces = n_out.div_ceil(MOST).max(2 * threads).next_multiple_of(threads);
+    n_out.div_ceil(pieces).max(LEAST).next_multiple_of(WIDTH)
+}
+
+/// Part `index` of `len` things, dealt out evenly to `parts`.
+fn share(len: usize, parts: usize, index: usize) -> Range<usize> {
+    index * len / parts..(index + 1) * len / parts
 }
 
 /// One piece: `out[rows, columns] += x[rows, ..] · weight[.., columns]`.
@@ -56,8 +85,11 @@ fn product<W: Weight>(
         let depth = DEPTH.min(n_in - from);
         let of_weight = &weight[from * n_out..(from + depth) * n_out];
         pack(of_weight, n_out, columns.clone(), panel, panels);
-        for row in rows.clone().step_by(TILE) {
-            let tile_rows = TILE.min(rows.end - row);
+        let tiles = rows.len().div_ceil(TILE);
+        for index in 0..tiles {
+            // 5 and 5 rows rather than 6 and 4: too small a tile waits for its own sums
+            let of_tile = share(rows.len(), tiles, index);
+            let (row, tile_rows) = (rows.start + of_tile.start, of_tile.len());
             let x = Rows { start: x[row * n_in + from..].as_ptr(), stride: n_in };
             for (index, panel) in panels.chunks_exact(panel).enumerate() {
                 let column = columns.start + index * WIDTH;
@@ -71,7 +103,7 @@ fn product<W: Weight>(
     }
 }
 
-/// One tile of up to four rows and eight columns, at `at` in `out`.
+/// One tile of up to six rows and eight columns, at `at` in `out`.
 ///
 /// # Safety
 /// `x` and `panel` must be readable over `depth`, and nothing else may use the tile in `out`.
@@ -95,12 +127,7 @@ unsafe fn tile(
         } else {
             Rows { start: edge.as_mut_ptr(), stride: WIDTH }
         };
-        match rows {
-            1 => micro::outer::<1>(x, panel, depth, target),
-            2 => micro::outer::<2>(x, panel, depth, target),
-            3 => micro::outer::<3>(x, panel, depth, target),
-            _ => micro::outer::<TILE>(x, panel, depth, target),
-        }
+        micro::outer(rows, x, panel, depth, target);
         if !whole {
             for (row, sums) in edge.chunks_exact(WIDTH).take(rows).enumerate() {
                 let out = out.slice(at + row * n_out, width);

@@ -22,6 +22,10 @@ const SHARE: usize = 1 << 16;
 
 /// Columns up to which a whole row of weights is narrow.
 const NARROW: usize = 1024;
+/// Most sums of a piece: they should stay in the second-level cache.
+const HELD: usize = 1 << 16;
+/// Fewest columns of a piece: memory is slow to start on a row.
+const LEAST: usize = 256;
 
 thread_local! {
     static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -88,18 +92,14 @@ fn add_rows<W: Weight, const N: usize>(x: [f32; N], rows: [&[W]; N], out: &mut [
 pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32]) {
     let rows = out.len() / n_out;
     let n_in = weight.len() / n_out;
-    let Plan { shares, columns } = Plan::of(n_in, n_out);
+    let Plan { shares, columns } = Plan::of(rows, n_in, n_out);
     let band = n_in / (shares * BANDS);
     let depth = band * BANDS;
     let whole = n_out - n_out % WIDTH;
-    // [share, band's row, row, BANDS]: as the kernel takes them
     let mut x_of_bands = vec![0.0; shares * depth * rows];
-    for (at, x_of_bands) in x_of_bands.chunks_exact_mut(rows * BANDS).enumerate() {
-        let first = at / band * depth + at % band;
-        for (row, four) in x_of_bands.chunks_exact_mut(BANDS).enumerate() {
-            for (index, four) in four.iter_mut().enumerate() {
-                *four = x[row * n_in + first + index * band] * W::SCALE;
-            }
+    for (share, x_of_bands) in x_of_bands.chunks_exact_mut((depth * rows).max(1)).enumerate() {
+        for (row, x) in x.chunks_exact(n_in).take(rows).enumerate() {
+            side_by_side::<W>(&x[share * depth..(share + 1) * depth], row, rows, x_of_bands);
         }
     }
     SUMS.with_borrow_mut(|sums| {
@@ -136,8 +136,20 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32
     });
 }
 
-/// How a product of few rows is cut, by its shape alone: enough pieces for several threads, each reading rows as long
-/// as can be.
+/// Puts a row's four bands, scaled, into `sides [band's row, rows, BANDS]`, as the kernel takes them.
+fn side_by_side<W: Weight>(x: &[f32], row: usize, rows: usize, sides: &mut [f32]) {
+    let (a, rest) = x.split_at(x.len() / BANDS);
+    let (b, rest) = rest.split_at(a.len());
+    let (c, d) = rest.split_at(a.len());
+    let (sides, _) = sides.as_chunks_mut::<BANDS>();
+    let sides = sides[row..].iter_mut().step_by(rows);
+    for (side, (((a, b), c), d)) in sides.zip(a.iter().zip(b).zip(c).zip(d)) {
+        *side = [*a, *b, *c, *d].map(|x| x * W::SCALE);
+    }
+}
+
+/// How a product of few rows is cut: enough pieces for the threads there are, each reading rows as long as can be. Only the
+/// shape decides on the shares, so that the sums are the same on any number of threads.
 struct Plan {
     /// Parts of the depth, added up in the end.
     shares: usize,
@@ -146,13 +158,18 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(n_in: usize, n_out: usize) -> Self {
+    fn of(rows: usize, n_in: usize, n_out: usize) -> Self {
         // narrow weights are cut along the depth, so that whole rows are read; a share then lies in one piece
         if n_out <= NARROW && n_in * n_out >= SHARES * SHARE {
-            Plan { shares: SHARES, columns: n_out.next_multiple_of(WIDTH) }
-        } else {
-            Plan { shares: 1, columns: columns_of_piece(n_out) }
+            return Plan { shares: SHARES, columns: n_out.next_multiple_of(WIDTH) };
         }
+        let pieces = match threads::count() {
+            1 => 1,
+            // two each: not all threads are equally fast
+            threads => 2 * threads,
+        };
+        let columns = n_out.div_ceil(pieces).min(HELD / rows).max(LEAST);
+        Plan { shares: 1, columns: columns.next_multiple_of(WIDTH) }
     }
 }
 
@@ -175,9 +192,4 @@ fn product_of_bands<W: Weight>(
             unsafe { micro::four_deep(x.as_ptr(), weights, rows, sums.as_mut_ptr()) };
         }
     }
-}
-
-/// Columns of one piece: about 256, in pieces that two or four threads can share evenly.
-pub fn columns_of_piece(n_out: usize) -> usize {
-    n_out.div_ceil(4 * n_out.div_ceil(1024)).next_multiple_of(WIDTH)
 }
