@@ -18,6 +18,21 @@ type Vector = [f32; 4];
 #[derive(Debug, Clone, Copy)]
 pub struct F32x4(Vector);
 
+/// The bits of f16 that are kept when they are widened: made once before a loop, since compilers and browsers would make them
+/// anew for every eight values.
+#[derive(Debug, Clone, Copy)]
+pub struct F16Bits(#[cfg(target_arch = "wasm32")] simd::v128);
+
+impl Default for F16Bits {
+    #[inline(always)]
+    fn default() -> Self {
+        F16Bits(
+            #[cfg(target_arch = "wasm32")]
+            std::hint::black_box(simd::u16x8_splat(0x8fff)),
+        )
+    }
+}
+
 /// Defines what works lane by lane on two values: wasm's instruction, or the plain operation on arrays.
 macro_rules! lanewise {
     ($name:ident, $instruction:ident, $a:ident, $b:ident, $plain:expr) => {
@@ -66,14 +81,15 @@ impl F32x4 {
     /// # Safety
     /// Eight values must be readable at `from`, which needs no alignment.
     #[inline(always)]
-    pub unsafe fn load_f16_scaled(from: *const f16) -> [Self; 2] {
+    #[cfg_attr(not(target_arch = "wasm32"), expect(unused_variables))]
+    pub unsafe fn load_f16_scaled(from: *const f16, kept: F16Bits) -> [Self; 2] {
         // SAFETY: the caller's; both reads are unaligned ones
         #[cfg(target_arch = "wasm32")]
         {
             // both halves of each f32 while eight still fit into one vector: the upper has the sign, the exponent and
             // seven bits of the mantissa, the lower has three
             let halves = unsafe { simd::v128_load(from.cast()) };
-            let upper = simd::v128_and(simd::i16x8_shr(halves, 3), simd::u16x8_splat(0x8fff));
+            let upper = simd::v128_and(simd::i16x8_shr(halves, 3), kept.0);
             let lower = simd::i16x8_shl(halves, 13);
             [
                 F32x4(simd::i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(lower, upper)),

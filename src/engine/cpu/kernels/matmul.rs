@@ -1,7 +1,9 @@
 //! Products of activations with weights, by the kernel that suits the shape.
 
+#[cfg(target_arch = "wasm32")]
+use super::panel;
 use super::weight::{Weight, can_scale};
-use super::{panel, stream, transposed};
+use super::{stream, transposed};
 
 /// From so many rows on, a packed block of weights is used often enough.
 #[cfg(target_arch = "wasm32")]
@@ -11,18 +13,23 @@ const MANY: usize = 64;
 #[inline(never)]
 pub fn linear<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out: usize, add: bool, out: &mut [f32]) {
     let rows = out.len() / n_out;
-    #[cfg(target_arch = "wasm32")]
-    if rows >= MANY || !can_scale::<W>(x) {
-        return panel::many_rows(x, weight, bias, n_out, add, out);
+    if rows == 0 {
+        return;
     }
-    out.chunks_exact_mut(n_out).for_each(|out| panel::begin(bias, add, out));
-    match rows {
-        0 => {}
-        1 if can_scale::<W>(x) => stream::one_row(&x[..weight.len() / n_out], weight, out),
-        #[cfg(not(target_arch = "wasm32"))]
-        _ => super::native::linear(x, weight, n_out, out),
-        #[cfg(target_arch = "wasm32")]
-        _ => stream::few_rows(x, weight, n_out, out),
+    if rows == 1 && can_scale::<W>(x) {
+        stream::begin(bias, add, out);
+        return stream::one_row(&x[..weight.len() / n_out], weight, out);
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        out.chunks_exact_mut(n_out).for_each(|out| stream::begin(bias, add, out));
+        super::native::linear(x, weight, n_out, out);
+    }
+    #[cfg(target_arch = "wasm32")]
+    if rows < MANY && can_scale::<W>(x) {
+        stream::few_rows(x, weight, bias, n_out, add, out);
+    } else {
+        panel::many_rows(x, weight, bias, n_out, add, out);
     }
 }
 
@@ -43,6 +50,7 @@ pub fn add_scaled<W: Weight>(x: &[W], scale: f32, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::panel;
     use super::*;
     use crate::model::f16_bits::lift;
     use half::f16;
@@ -115,7 +123,7 @@ mod tests {
 
         fn added(&self, x: &[f32], n_out: usize, out: &[f32]) -> [Vec<f32>; 2] {
             let (mut few, mut many) = (out.to_vec(), out.to_vec());
-            stream::few_rows(x, self, n_out, &mut few);
+            stream::few_rows(x, self, None, n_out, true, &mut few);
             panel::many_rows(x, self, None, n_out, true, &mut many);
             [few, many]
         }

@@ -70,10 +70,10 @@ unsafe fn outer_of<const R: usize>(x: Rows<*const f32>, panel: Rows<*const f32>,
 /// # Safety
 /// All those places must be readable, those of `sums` writable and used by nothing else.
 #[inline(always)]
-pub unsafe fn four_deep<W: Weight>(x: *const f32, weights: Rows<*const W>, rows: usize, sums: *mut f32) {
+pub unsafe fn four_deep<W: Weight>(x: *const f32, weights: Rows<*const W>, by: W::By, rows: usize, sums: *mut f32) {
     // SAFETY: the caller's
     let weights: [[F32x4; 2]; 4] =
-        std::array::from_fn(|depth| unsafe { W::load8_scaled(weights.start.add(depth * weights.stride)) });
+        std::array::from_fn(|depth| unsafe { W::load8_scaled(weights.start.add(depth * weights.stride), by) });
     let (mut x, mut at) = (x, sums);
     for _ in 0..rows {
         // SAFETY: `rows` steps stay within what the caller vouches for
@@ -88,6 +88,59 @@ pub unsafe fn four_deep<W: Weight>(x: *const f32, weights: Rows<*const W>, rows:
             right.store(at.add(4));
         }
         (x, at) = (x.wrapping_add(4), at.wrapping_add(WIDTH));
+    }
+}
+
+/// `out [8 * eights] += Σ factors[i] rows[i]`, the factors being multiplied by the weights' scale already.
+///
+/// # Safety
+/// Eight times `eights` values must be readable from each pointer on, and writable from `out` on.
+#[inline(always)]
+pub unsafe fn add_rows<W: Weight, const N: usize>(
+    factors: [f32; N],
+    rows: [*const W; N],
+    eights: usize,
+    out: *mut f32,
+) {
+    let (factors, by) = (factors.map(F32x4::splat), W::by());
+    for at in 0..eights {
+        // SAFETY: the caller's
+        unsafe {
+            let out = out.add(8 * at);
+            let (mut left, mut right) = (F32x4::load(out), F32x4::load(out.add(4)));
+            for (factor, row) in factors.iter().zip(rows) {
+                let weights = W::load8_scaled(row.add(8 * at), by);
+                left = factor.mul_add(weights[0], left);
+                right = factor.mul_add(weights[1], right);
+            }
+            left.store(out);
+            right.store(out.add(4));
+        }
+    }
+}
+
+/// Copies eight columns of N rows at a time into panels, which lie `size` apart: row `i` to `panels[i]` in the first of them.
+///
+/// # Safety
+/// Eight times `eights` values must be readable from each row on, and there must be room for eight in each panel.
+#[inline(always)]
+pub unsafe fn pack_rows<W: Weight, const N: usize>(
+    rows: [*const W; N],
+    eights: usize,
+    panels: [*mut f32; N],
+    size: usize,
+) {
+    let by = W::by();
+    for at in 0..eights {
+        for (row, panel) in rows.iter().zip(panels) {
+            // SAFETY: the caller's
+            unsafe {
+                let [left, right] = W::load8(row.add(8 * at), by);
+                let panel = panel.add(at * size);
+                left.store(panel);
+                right.store(panel.add(4));
+            }
+        }
     }
 }
 
@@ -128,12 +181,12 @@ pub unsafe fn inner<const R: usize, const C: usize>(
     out
 }
 
-/// The scalar products of one row with C rows, each weight used once; `x` is multiplied by the weights' scale already.
+/// The scalar products of one row with four rows, each weight used once; `x` is multiplied by the weights' scale already.
 ///
 /// # Safety
 /// `depth` values must be readable from each pointer on.
 #[inline(always)]
-pub unsafe fn inner_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*const W; C], depth: usize) -> [f32; C] {
+pub unsafe fn inner_of_row<W: Weight>(x: *const f32, weights: [*const W; 4], depth: usize) -> [f32; 4] {
     let whole = depth - depth % 8;
     // SAFETY: the caller's
     let mut out = unsafe { lanes_of_row(x, weights, whole) }.map(F32x4::sum);
@@ -151,20 +204,32 @@ pub unsafe fn inner_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*
 /// # Safety
 /// As there.
 #[inline(never)] // next to the sums over lanes, compilers turn lanes and columns round, which takes longer than the product
-unsafe fn lanes_of_row<W: Weight, const C: usize>(x: *const f32, weights: [*const W; C], depth: usize) -> [F32x4; C] {
-    let mut sums = [F32x4::splat(0.0); C];
+unsafe fn lanes_of_row<W: Weight>(x: *const f32, weights: [*const W; 4], depth: usize) -> [F32x4; 4] {
+    // each by its name: a loop over the four is left one by the compiler, with its sums in memory
+    let ([mut a, mut b, mut c, mut d], [of_a, of_b, of_c, of_d]) = ([F32x4::splat(0.0); 4], weights);
+    let by = W::by();
     for at in (0..depth).step_by(8) {
         // SAFETY: below `depth`
         unsafe {
-            let (left, right) = (F32x4::load(x.add(at)), F32x4::load(x.add(at + 4)));
-            for (sum, weights) in sums.iter_mut().zip(weights) {
-                let weights = W::load8_scaled(weights.add(at));
-                *sum = left.mul_add(weights[0], *sum);
-                *sum = right.mul_add(weights[1], *sum);
-            }
+            let x = [F32x4::load(x.add(at)), F32x4::load(x.add(at + 4))];
+            a = add_eight(a, x, of_a.add(at), by);
+            b = add_eight(b, x, of_b.add(at), by);
+            c = add_eight(c, x, of_c.add(at), by);
+            d = add_eight(d, x, of_d.add(at), by);
         }
     }
-    sums
+    [a, b, c, d]
+}
+
+/// `sum + x · weights` in lanes, for eight weights.
+///
+/// # Safety
+/// They must be readable.
+#[inline(always)]
+unsafe fn add_eight<W: Weight>(sum: F32x4, x: [F32x4; 2], weights: *const W, by: W::By) -> F32x4 {
+    // SAFETY: the caller's
+    let weights = unsafe { W::load8_scaled(weights, by) };
+    x[1].mul_add(weights[1], x[0].mul_add(weights[0], sum))
 }
 
 /// Rows of a matrix: where the first begins, and how far it is from one to the next.

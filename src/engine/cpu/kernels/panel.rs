@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::micro::{self, Rows, TILE, WIDTH};
+use super::stream::begin;
 use super::weight::Weight;
 use crate::engine::threads::{self, Parts};
 
@@ -16,6 +17,8 @@ const ROWS: usize = 1024;
 const MOST: usize = 640;
 /// Fewest columns of a piece.
 const LEAST: usize = 64;
+/// Rows of weights that are read at once, far from each other.
+const BANDS: usize = 4;
 /// Between panels, so that they don't all fall on the same lines of the cache.
 const GAP: usize = 16;
 
@@ -41,17 +44,6 @@ pub fn many_rows<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out
         }
         PANELS.with_borrow_mut(|panels| product(x, weight, n_out, rows, columns, panels, out));
     });
-}
-
-/// What a product is added to.
-#[inline(always)]
-pub fn begin(bias: Option<&[f32]>, add: bool, out: &mut [f32]) {
-    match bias {
-        Some(bias) if add => out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias),
-        Some(bias) => out.copy_from_slice(bias),
-        None if add => {}
-        None => out.fill(0.0),
-    }
 }
 
 /// Columns of one piece: as many as can be, since a tile's activations are then used longest and weights read furthest, in
@@ -138,27 +130,31 @@ unsafe fn tile(
 }
 
 /// Copies `weight [depth, n_out]`'s `columns` into panels `[depth, 8]`, each `size` after the other; the last is filled
-/// with zeros. Four rows at a time, as memory likes it.
+/// with zeros. Four rows far from each other at a time, as memory likes it.
 fn pack<W: Weight>(weight: &[W], n_out: usize, columns: Range<usize>, size: usize, panels: &mut [f32]) {
-    let whole = columns.len() / WIDTH;
-    for (group, rows) in weight.chunks(4 * n_out).enumerate() {
-        for (index, panel) in panels.chunks_exact_mut(size).enumerate() {
-            let first = columns.start + index * WIDTH;
-            for (row, packed) in rows.chunks_exact(n_out).zip(panel[group * 4 * WIDTH..].chunks_exact_mut(WIDTH)) {
-                if index < whole {
-                    // SAFETY: a tile's width are there
-                    let weights = unsafe { W::load8(row[first..first + WIDTH].as_ptr()) };
-                    let (packed, _) = packed.as_chunks_mut::<4>();
-                    packed.iter_mut().zip(weights).for_each(|(packed, four)| four.write(packed));
-                } else {
-                    let (there, beyond) = packed.split_at_mut(columns.end - first);
-                    there
-                        .iter_mut()
-                        .zip(&row[first..columns.end])
-                        .for_each(|(packed, weight)| *packed = weight.widen());
-                    beyond.fill(0.0);
-                }
-            }
+    let (depth, whole) = (weight.len() / n_out, columns.len() / WIDTH);
+    let room = (columns.len().div_ceil(WIDTH).max(1) - 1) * size + depth * WIDTH;
+    assert!(panels.len() >= room && columns.end <= n_out, "a panel has room for a block's depth");
+    let band = depth / BANDS;
+    let row = |at: usize| weight[at * n_out + columns.start..].as_ptr();
+    let start = panels.as_mut_ptr();
+    for at in 0..band {
+        let rows: [usize; BANDS] = std::array::from_fn(|index| index * band + at);
+        let places = rows.map(|at| start.wrapping_add(at * WIDTH));
+        // SAFETY: all whole panels' columns are there, and as much room as was checked
+        unsafe { micro::pack_rows(rows.map(row), whole, places, size) };
+    }
+    for at in BANDS * band..depth {
+        // SAFETY: as above
+        unsafe { micro::pack_rows([row(at)], whole, [start.wrapping_add(at * WIDTH)], size) };
+    }
+    let rest = columns.start + whole * WIDTH..columns.end;
+    if !rest.is_empty() {
+        let panel = panels[whole * size..].chunks_exact_mut(WIDTH);
+        for (packed, row) in panel.zip(weight.chunks_exact(n_out)) {
+            let (there, beyond) = packed.split_at_mut(rest.len());
+            there.iter_mut().zip(&row[rest.clone()]).for_each(|(packed, weight)| *packed = weight.widen());
+            beyond.fill(0.0);
         }
     }
 }

@@ -8,7 +8,6 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::lanes::F32x4;
 use super::micro::{self, Rows, WIDTH};
 use super::weight::Weight;
 use crate::engine::threads::{self, Parts};
@@ -22,6 +21,8 @@ const SHARE: usize = 1 << 16;
 
 /// Columns up to which a whole row of weights is narrow.
 const NARROW: usize = 1024;
+/// Parts that activations are put in order in.
+const PARTS: usize = 4;
 /// Most sums of a piece: they should stay in the second-level cache.
 const HELD: usize = 1 << 16;
 /// Fewest columns of a piece: memory is slow to start on a row.
@@ -29,6 +30,17 @@ const LEAST: usize = 256;
 
 thread_local! {
     static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a product is added to.
+#[inline(always)]
+pub fn begin(bias: Option<&[f32]>, add: bool, out: &mut [f32]) {
+    match bias {
+        Some(bias) if add => out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias),
+        Some(bias) => out.copy_from_slice(bias),
+        None if add => {}
+        None => out.fill(0.0),
+    }
 }
 
 /// `out [n_out] += x [n_in] · weight [n_in, n_out]`. Each share takes some of the rows, then the shares are added up.
@@ -66,30 +78,18 @@ fn share_of_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
 /// `out += Σ x[i] rows[i]`.
 #[inline(always)]
 fn add_rows<W: Weight, const N: usize>(x: [f32; N], rows: [&[W]; N], out: &mut [f32]) {
-    let x = x.map(|x| x * W::SCALE);
-    let factors = x.map(F32x4::splat);
-    let (eights, ends) = out.as_chunks_mut::<8>();
-    let rows = rows.map(|row| row.as_chunks::<8>());
-    for (at, eight) in eights.iter_mut().enumerate() {
-        let (fours, _) = eight.as_chunks_mut::<4>();
-        let (mut left, mut right) = (F32x4::from_array(&fours[0]), F32x4::from_array(&fours[1]));
-        for (factor, (row, _)) in factors.iter().zip(&rows) {
-            // SAFETY: eight are there
-            let weights = unsafe { W::load8_scaled(row[at].as_ptr()) };
-            left = factor.mul_add(weights[0], left);
-            right = factor.mul_add(weights[1], right);
-        }
-        left.write(&mut fours[0]);
-        right.write(&mut fours[1]);
-    }
-    for (at, end) in ends.iter_mut().enumerate() {
-        *end += x.iter().zip(&rows).map(|(x, (_, row))| x * row[at].scaled()).sum::<f32>();
+    let (x, eights) = (x.map(|x| x * W::SCALE), out.len() / 8);
+    assert!(rows.iter().all(|row| row.len() >= out.len()), "rows are as long as their sum");
+    // SAFETY: as just checked
+    unsafe { micro::add_rows(x, rows.map(<[W]>::as_ptr), eights, out.as_mut_ptr()) };
+    for (at, end) in out.iter_mut().enumerate().skip(8 * eights) {
+        *end += x.iter().zip(&rows).map(|(x, row)| x * row[at].scaled()).sum::<f32>();
     }
 }
 
-/// `out [rows, n_out] += x [rows, n_in] · weight [n_in, n_out]` for a few rows.
+/// `out [rows, n_out] = x [rows, n_in] · weight [n_in, n_out] + bias [n_out]` for a few rows; added to `out` if `add`.
 #[inline(never)]
-pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32]) {
+pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out: usize, add: bool, out: &mut [f32]) {
     let rows = out.len() / n_out;
     let n_in = weight.len() / n_out;
     let Plan { shares, columns } = Plan::of(rows, n_in, n_out);
@@ -97,11 +97,18 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32
     let depth = band * BANDS;
     let whole = n_out - n_out % WIDTH;
     let mut x_of_bands = vec![0.0; shares * depth * rows];
-    for (share, x_of_bands) in x_of_bands.chunks_exact_mut((depth * rows).max(1)).enumerate() {
+    // a share at a time, or a part of the only one
+    let part = if shares == 1 { band.div_ceil(PARTS).max(1) } else { band };
+    threads::for_each_chunk(&mut x_of_bands, part * rows * BANDS, |index, sides| {
+        let first = if shares == 1 { index * part } else { index * depth };
+        let (sides, _) = sides.as_chunks_mut::<BANDS>();
         for (row, x) in x.chunks_exact(n_in).take(rows).enumerate() {
-            side_by_side::<W>(&x[share * depth..(share + 1) * depth], row, rows, x_of_bands);
+            let bands: [&[f32]; BANDS] = std::array::from_fn(|index| &x[first + index * band..][..sides.len() / rows]);
+            for (at, side) in sides[row..].iter_mut().step_by(rows).enumerate() {
+                *side = bands.map(|band| band[at] * W::SCALE);
+            }
         }
-    }
+    });
     SUMS.with_borrow_mut(|sums| {
         // [share, tile of columns, row, 8]
         sums.clear();
@@ -118,6 +125,7 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32
             product_of_bands(x, weight, n_out, columns, rows, sums);
         });
         threads::for_each_chunk(out, n_out, |row, out| {
+            begin(bias, add, out);
             for share in sums.chunks_exact((rows * whole).max(1)) {
                 for (out, sums) in out.chunks_exact_mut(WIDTH).zip(share.chunks_exact(rows * WIDTH)) {
                     out.iter_mut().zip(&sums[row * WIDTH..]).for_each(|(out, sum)| *out += sum);
@@ -134,18 +142,6 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], n_out: usize, out: &mut [f32
             }
         });
     });
-}
-
-/// Puts a row's four bands, scaled, into `sides [band's row, rows, BANDS]`, as the kernel takes them.
-fn side_by_side<W: Weight>(x: &[f32], row: usize, rows: usize, sides: &mut [f32]) {
-    let (a, rest) = x.split_at(x.len() / BANDS);
-    let (b, rest) = rest.split_at(a.len());
-    let (c, d) = rest.split_at(a.len());
-    let (sides, _) = sides.as_chunks_mut::<BANDS>();
-    let sides = sides[row..].iter_mut().step_by(rows);
-    for (side, (((a, b), c), d)) in sides.zip(a.iter().zip(b).zip(c).zip(d)) {
-        *side = [*a, *b, *c, *d].map(|x| x * W::SCALE);
-    }
 }
 
 /// How a product of few rows is cut: enough pieces for the threads there are, each reading rows as long as can be. Only the
@@ -165,8 +161,8 @@ impl Plan {
         }
         let pieces = match threads::count() {
             1 => 1,
-            // two each: not all threads are equally fast
-            threads => 2 * threads,
+            // three each: not all threads are equally fast
+            threads => 3 * threads,
         };
         let columns = n_out.div_ceil(pieces).min(HELD / rows).max(LEAST);
         Plan { shares: 1, columns: columns.next_multiple_of(WIDTH) }
@@ -182,14 +178,14 @@ fn product_of_bands<W: Weight>(
     rows: usize,
     sums: &mut [f32],
 ) {
-    let stride = weight.len() / n_out / BANDS * n_out;
+    let (stride, by) = (weight.len() / n_out / BANDS * n_out, W::by());
     for (at, x) in x.chunks_exact(rows * BANDS).enumerate() {
         let weights = &weight[at * n_out + columns.start..];
         assert!(weights.len() >= (BANDS - 1) * stride + columns.len() && sums.len() == rows * columns.len());
         for (block, sums) in sums.chunks_exact_mut(rows * WIDTH).enumerate() {
             let weights = Rows { start: weights[block * WIDTH..].as_ptr(), stride };
             // SAFETY: `sums` and `x` have `rows` rows; the last band's weights are there, as just checked
-            unsafe { micro::four_deep(x.as_ptr(), weights, rows, sums.as_mut_ptr()) };
+            unsafe { micro::four_deep(x.as_ptr(), weights, by, rows, sums.as_mut_ptr()) };
         }
     }
 }

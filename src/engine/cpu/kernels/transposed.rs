@@ -54,7 +54,7 @@ fn one_row<W: Weight>(x: &[f32], weight: &[W], out: &mut [f32]) {
         }
         for (column, out) in out.iter_mut().enumerate().skip(BANDS * band) {
             // SAFETY: as above
-            [*out] = unsafe { micro::inner_of_row(x.as_ptr(), [row(column)], n_in) };
+            [*out, ..] = unsafe { micro::inner_of_row(x.as_ptr(), [row(column); BANDS], n_in) };
         }
     });
 }

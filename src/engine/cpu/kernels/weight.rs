@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::lanes::F32x4;
+use super::lanes::{F16Bits, F32x4};
 use crate::model::f16_bits;
 
 thread_local! {
@@ -20,12 +20,16 @@ thread_local! {
 pub trait Weight: Copy + Send + Sync + sealed::Sealed + 'static {
     /// The weight is this times what [`Self::scaled`] gives.
     const SCALE: f32;
+    /// What eight elements are loaded by, which is made before a loop.
+    type By: Copy;
+
+    fn by() -> Self::By;
 
     fn scaled(self) -> f32;
 
     /// # Safety
     /// Eight elements must be readable at `from`, which needs no alignment.
-    unsafe fn load8_scaled(from: *const Self) -> [F32x4; 2];
+    unsafe fn load8_scaled(from: *const Self, by: Self::By) -> [F32x4; 2];
 
     #[inline(always)]
     fn widen(self) -> f32 {
@@ -35,9 +39,9 @@ pub trait Weight: Copy + Send + Sync + sealed::Sealed + 'static {
     /// # Safety
     /// As [`Self::load8_scaled`].
     #[inline(always)]
-    unsafe fn load8(from: *const Self) -> [F32x4; 2] {
+    unsafe fn load8(from: *const Self, by: Self::By) -> [F32x4; 2] {
         // SAFETY: the caller's
-        unsafe { Self::load8_scaled(from) }.map(|four| four * F32x4::splat(Self::SCALE))
+        unsafe { Self::load8_scaled(from, by) }.map(|four| four * F32x4::splat(Self::SCALE))
     }
 
     /// Shows `with` a part of `matrix`, whose rows lie `stride` elements apart, as f32: the matrix itself if that is
@@ -67,6 +71,10 @@ pub struct Block<'a> {
 
 impl Weight for f32 {
     const SCALE: f32 = 1.0;
+    type By = ();
+
+    #[inline(always)]
+    fn by() {}
 
     #[inline(always)]
     fn scaled(self) -> f32 {
@@ -74,7 +82,7 @@ impl Weight for f32 {
     }
 
     #[inline(always)]
-    unsafe fn load8_scaled(from: *const Self) -> [F32x4; 2] {
+    unsafe fn load8_scaled(from: *const Self, (): ()) -> [F32x4; 2] {
         // SAFETY: the caller's
         unsafe { [F32x4::load(from), F32x4::load(from.add(4))] }
     }
@@ -89,6 +97,12 @@ impl Weight for f32 {
 impl Weight for f16 {
     // they are held lifted
     const SCALE: f32 = f16_bits::SCALE / f16_bits::LIFT;
+    type By = F16Bits;
+
+    #[inline(always)]
+    fn by() -> F16Bits {
+        F16Bits::default()
+    }
 
     #[inline(always)]
     fn scaled(self) -> f32 {
@@ -96,9 +110,9 @@ impl Weight for f16 {
     }
 
     #[inline(always)]
-    unsafe fn load8_scaled(from: *const Self) -> [F32x4; 2] {
+    unsafe fn load8_scaled(from: *const Self, by: F16Bits) -> [F32x4; 2] {
         // SAFETY: the caller's
-        unsafe { F32x4::load_f16_scaled(from) }
+        unsafe { F32x4::load_f16_scaled(from, by) }
     }
 
     fn block<R>(matrix: &[Self], stride: usize, part: Part, with: impl FnOnce(Block<'_>) -> R) -> R {
@@ -121,10 +135,11 @@ impl Weight for f16 {
 /// Many at once.
 #[inline(never)]
 fn widen_all(from: &[f16], out: &mut [f32]) {
+    let by = f16::by();
     let ((eights, ends), (out_eights, out_ends)) = (from.as_chunks::<8>(), out.as_chunks_mut::<8>());
     for (eight, out) in eights.iter().zip(out_eights) {
         // SAFETY: eight are there
-        let widened = unsafe { f16::load8(eight.as_ptr()) };
+        let widened = unsafe { f16::load8(eight.as_ptr(), by) };
         out.as_chunks_mut::<4>().0.iter_mut().zip(widened).for_each(|(out, four)| four.write(out));
     }
     ends.iter().zip(out_ends).for_each(|(half, out)| *out = half.widen());
