@@ -35,8 +35,8 @@ fn main() -> Result<()> {
         let one = n_in * n_out;
         let ours = best_of(&weights, one, |weight| matmul::linear(&x, weight, None, n_out, false, &mut out));
         let half = best_of(&halves, one, |weight| matmul::linear(&x, weight, None, n_out, false, &mut out));
-        let streamed = best_of(&weights, one, |weight| stream::few_rows(&x, weight, n_out, &mut out));
-        let packed = best_of(&weights, one, |weight| panel::many_rows(&x, weight, n_out, &mut out));
+        let streamed = best_of(&weights, one, |weight| stream::few_rows(&x, weight, None, n_out, true, &mut out));
+        let packed = best_of(&weights, one, |weight| panel::many_rows(&x, weight, None, n_out, true, &mut out));
         let left = Tensor::from_slice(&x, (rows, n_in), &Device::Cpu)?;
         let tensor = |weight: &[f32]| Tensor::from_slice(weight, (n_in, n_out), &Device::Cpu);
         let rights = weights.chunks_exact(one).map(tensor).collect::<Result<Vec<_>>>()?;
