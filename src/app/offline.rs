@@ -14,7 +14,7 @@ use web_sys::{
 };
 use yew::Callback;
 
-use super::client::{asked_threads, is_isolated, knows_relaxed_simd};
+use super::client::{asked_threads, is_isolated, knows_relaxed_simd, runs_threads_build};
 use super::site;
 
 const WORKER: &str = "./service-worker.js";
@@ -219,10 +219,10 @@ impl Keeper {
     }
 
     async fn register(&self, isolates: bool, reloads: bool) {
-        let address = match (isolates, is_isolated() && knows_relaxed_simd()) {
+        let address = match (isolates, runs_threads_build()) {
             (true, _) => format!("{WORKER}?threads&{ISOLATES}"),
-            (false, true) if !reloads => format!("{WORKER}?threads"),
-            (false, _) => WORKER.to_owned(),
+            (false, true) => format!("{WORKER}?threads"),
+            (false, false) => WORKER.to_owned(),
         };
         if reloads {
             *self.0.reloads_for.borrow_mut() = Some(address.trim_start_matches("./").to_owned());

@@ -1,7 +1,7 @@
 //! The computing worker's helpers: workers of its own, with the same program and the same memory.
 //!
-//! They exist in the build with atomics only, which the page starts where it may share memory. Any other build has no
-//! helpers and one thread.
+//! They exist in the build with atomics only, and where memory may be shared: where the page is isolated. Anywhere else there
+//! are no helpers and one thread.
 
 use crate::engine::threads;
 
@@ -15,16 +15,17 @@ const HELPER: &str = "peartree helper";
 pub fn set(threads: u32) {
     use std::cell::RefCell;
 
-    use js_sys::Array;
+    use js_sys::{Array, Reflect};
     use wasm_bindgen::JsCast;
     use web_sys::{DedicatedWorkerGlobalScope, Worker, WorkerOptions};
 
     thread_local! {
         static HELPERS: RefCell<Vec<Worker>> = const { RefCell::new(Vec::new()) };
     }
-    let wanted = threads.max(1) - 1;
-    threads::TEAM.want(wanted);
     let Ok(scope) = js_sys::global().dyn_into::<DedicatedWorkerGlobalScope>() else { return };
+    let may_share = Reflect::get(&scope, &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy());
+    let wanted = if may_share { threads.max(1) - 1 } else { 0 };
+    threads::TEAM.want(wanted);
     let script = scope.location().href();
     let options = WorkerOptions::new();
     options.set_name(HELPER);

@@ -67,22 +67,48 @@ test("load says how many threads", async () => {
   await visit.close();
 });
 
-test("a page that may not share memory runs on one thread", async () => {
-  const prepare = (page) =>
-    page.route("**/*", async (route) => {
-      const response = await route.fetch();
-      const headers = Object.fromEntries(Object.entries(response.headers()).filter(([name]) => !name.startsWith("cross-origin-")));
-      await route.fulfill({ response, headers });
-    });
-  const visit = await open("?threads=2", { prepare });
-  assert.equal(await visit.page.evaluate(() => crossOriginIsolated), false);
-  assert.equal(await visit.page.evaluate(async () => (await window.peartree.info()).threads), 1);
-  assert.deepEqual([...new Set(workers(visit))], ["worker"]);
-  const { top } = await visit.page.evaluate(() => window.peartree.predict({ prompt: "I climbed up the apple tree and picked" }));
-  assert.equal(top[0].token, " an");
-  visit.assertClean();
-  await visit.close();
-});
+/** Leaves out the headers that isolate a page. */
+const unisolated = (page) =>
+  page.route("**/*", async (route) => {
+    const response = await route.fetch();
+    const headers = Object.fromEntries(Object.entries(response.headers()).filter(([name]) => !name.startsWith("cross-origin-")));
+    await route.fulfill({ response, headers });
+  });
+
+for (const [kind, without, worker] of [
+  ["with the fast instructions", () => {}, "threads"],
+  ["with plain ones where the browser doesn't know others", () => (WebAssembly.validate = () => false), "worker"],
+  [
+    "with plain ones where there is no memory that could be shared",
+    () => {
+      const { Memory } = WebAssembly;
+      WebAssembly.Memory = function (size) {
+        if (size.shared) throw new RangeError("could not allocate memory");
+        return new Memory(size);
+      };
+    },
+    "worker",
+  ],
+]) {
+  test(`a page that may not share memory runs on one thread, ${kind}`, async () => {
+    const prepare = async (page) => {
+      await page.addInitScript(without);
+      await unisolated(page);
+    };
+    const visit = await open("?threads=2", { prepare });
+    const { page } = visit;
+    assert.equal(await page.evaluate(() => crossOriginIsolated), false);
+    assert.equal(await page.evaluate(async () => (await window.peartree.info()).threads), 1);
+    const { top } = await page.evaluate(() => window.peartree.predict({ prompt: "I climbed up the apple tree and picked" }));
+    assert.equal(top[0].token, " an");
+    // nobody to help it is started, however many are asked for
+    await page.evaluate(() => window.peartree.load("demo", { threads: 4 }));
+    assert.equal(await page.evaluate(async () => (await window.peartree.info()).threads), 1);
+    assert.deepEqual(workers(visit), [worker]);
+    visit.assertClean();
+    await visit.close();
+  });
+}
 
 test("?bench shows the figures in a table", async () => {
   const visit = await open("?bench&threads=2");
