@@ -95,7 +95,7 @@ for (const [kind, without, worker] of [
       await page.addInitScript(without);
       await unisolated(page);
     };
-    const visit = await open("?threads=2", { prepare });
+    const visit = await open("", { prepare });
     const { page } = visit;
     assert.equal(await page.evaluate(() => crossOriginIsolated), false);
     assert.equal(await page.evaluate(async () => (await window.peartree.info()).threads), 1);
