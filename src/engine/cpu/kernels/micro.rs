@@ -11,6 +11,9 @@ use super::weight::Weight;
 /// Columns of a tile of [`outer`].
 pub const WIDTH: usize = 8;
 
+/// Rows of weights that are read at once, far from each other, as memory likes it.
+pub const BANDS: usize = 4;
+
 /// Most rows of a tile of [`outer`].
 pub const TILE: usize = 6;
 
@@ -186,7 +189,7 @@ pub unsafe fn inner<const R: usize, const C: usize>(
 /// # Safety
 /// `depth` values must be readable from each pointer on.
 #[inline(always)]
-pub unsafe fn inner_of_row<W: Weight>(x: *const f32, weights: [*const W; 4], depth: usize) -> [f32; 4] {
+pub unsafe fn inner_of_row<W: Weight>(x: *const f32, weights: [*const W; BANDS], depth: usize) -> [f32; BANDS] {
     let whole = depth - depth % 8;
     // SAFETY: the caller's
     let mut out = unsafe { lanes_of_row(x, weights, whole) }.map(F32x4::sum);
@@ -204,9 +207,9 @@ pub unsafe fn inner_of_row<W: Weight>(x: *const f32, weights: [*const W; 4], dep
 /// # Safety
 /// As there.
 #[inline(never)] // next to the sums over lanes, compilers turn lanes and columns round, which takes longer than the product
-unsafe fn lanes_of_row<W: Weight>(x: *const f32, weights: [*const W; 4], depth: usize) -> [F32x4; 4] {
+unsafe fn lanes_of_row<W: Weight>(x: *const f32, weights: [*const W; BANDS], depth: usize) -> [F32x4; BANDS] {
     // each by its name: a loop over the four is left one by the compiler, with its sums in memory
-    let ([mut a, mut b, mut c, mut d], [of_a, of_b, of_c, of_d]) = ([F32x4::splat(0.0); 4], weights);
+    let ([mut a, mut b, mut c, mut d], [of_a, of_b, of_c, of_d]) = ([F32x4::splat(0.0); BANDS], weights);
     let by = W::by();
     for at in (0..depth).step_by(8) {
         // SAFETY: below `depth`

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::micro::{self, Rows, TILE, WIDTH};
+use super::micro::{self, BANDS, Rows, TILE, WIDTH};
 use super::stream::begin;
 use super::weight::Weight;
 use crate::engine::threads::{self, Parts};
@@ -17,8 +17,6 @@ const ROWS: usize = 1024;
 const MOST: usize = 640;
 /// Fewest columns of a piece.
 const LEAST: usize = 64;
-/// Rows of weights that are read at once, far from each other.
-const BANDS: usize = 4;
 /// Between panels, so that they don't all fall on the same lines of the cache.
 const GAP: usize = 16;
 

@@ -8,12 +8,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::micro::{self, Rows, WIDTH};
+use super::micro::{self, BANDS, Rows, WIDTH};
 use super::weight::Weight;
 use crate::engine::threads::{self, Parts};
 
-/// Bands of rows that are read at once.
-const BANDS: usize = 4;
 /// Pieces that a single row's product is cut into: as many threads can share it.
 const SHARES: usize = 4;
 /// Fewest weights of a share: below, handing it over costs more than it saves.
@@ -96,8 +94,8 @@ pub fn few_rows<W: Weight>(x: &[f32], weight: &[W], bias: Option<&[f32]>, n_out:
     let band = n_in / (shares * BANDS);
     let depth = band * BANDS;
     let whole = n_out - n_out % WIDTH;
+    // [share, band's row, row, BANDS], as the kernel takes them; a share at a time, or a part of the only one
     let mut x_of_bands = vec![0.0; shares * depth * rows];
-    // a share at a time, or a part of the only one
     let part = if shares == 1 { band.div_ceil(PARTS).max(1) } else { band };
     threads::for_each_chunk(&mut x_of_bands, part * rows * BANDS, |index, sides| {
         let first = if shares == 1 { index * part } else { index * depth };

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::micro;
+use super::micro::{self, BANDS};
 use super::weight::{Part, Weight, can_scale};
 use crate::engine::threads::{self, Parts};
 
@@ -12,8 +12,6 @@ use crate::engine::threads::{self, Parts};
 const PIECE: usize = 3 << 16;
 /// Rows of activations that go over a piece together.
 const ROWS: usize = 64;
-/// Rows of weights that are read at once.
-const BANDS: usize = 4;
 
 /// `out [rows, n_out] = x [rows, n_in] · weight [n_out, n_in]ᵀ`.
 #[inline(never)]
