@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use gloo_timers::callback::Timeout;
-use js_sys::{Reflect, WebAssembly};
+use js_sys::Reflect;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::StorageManager;
 
+use super::browser::runs_threads_build;
 use super::engine::{Engine, Heard};
 use super::site;
 use crate::error::Error;
@@ -342,40 +343,11 @@ const MOST_THREADS: u32 = 8;
 /// Most threads that an address may ask for.
 const MOST_ASKED: u32 = 32;
 
-/// Pages of memory that the worker with threads may grow to (scripts/workers).
-const MOST_PAGES: u32 = 1 << 16;
-
-/// A module with one instruction of relaxed simd (a swizzle).
-const RELAXED_SIMD: [u8; 36] = [
-    0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15,
-    253, 128, 2, 11,
-];
-
 /// The loader script of the worker that suits this browser: the one with threads and relaxed simd where it can run. There it
 /// is used for a single thread too: its instructions are faster, and the number of threads never changes a bit of a result.
 fn loader() -> String {
     let with_threads = if runs_threads_build() { site::named("worker-threads") } else { None };
     with_threads.or_else(|| site::named("worker")).unwrap_or_else(|| "./worker_loader.js".to_owned())
-}
-
-/// Whether the page may share memory.
-pub fn is_isolated() -> bool {
-    Reflect::get(&js_sys::global(), &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy())
-}
-
-/// Whether the browser knows the instructions of the worker with threads.
-pub fn knows_relaxed_simd() -> bool {
-    WebAssembly::validate(&js_sys::Uint8Array::from(&RELAXED_SIMD[..])).unwrap_or(false)
-}
-
-/// Whether the worker with threads can run here: on one, where the page isn't isolated. A program may be given memory that
-/// could be shared there too, as long as it isn't; where addresses are scarce there is none.
-pub fn runs_threads_build() -> bool {
-    let size = js_sys::Object::new();
-    let is_set = [("initial", 1.into()), ("maximum", MOST_PAGES.into()), ("shared", JsValue::TRUE)]
-        .iter()
-        .all(|(name, value)| Reflect::set(&size, &JsValue::from_str(name), value).is_ok());
-    is_set && knows_relaxed_simd() && WebAssembly::Memory::new(&size).is_ok()
 }
 
 /// As many threads as the page's address asks for, or one a core.

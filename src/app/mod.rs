@@ -2,6 +2,7 @@
 //! `views`.
 
 pub mod api;
+mod browser;
 pub mod charts;
 pub mod client;
 pub mod congruence;

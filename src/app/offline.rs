@@ -14,7 +14,8 @@ use web_sys::{
 };
 use yew::Callback;
 
-use super::client::{asked_threads, is_isolated, knows_relaxed_simd, runs_threads_build};
+use super::browser::{is_isolated, knows_relaxed_simd, runs_threads_build};
+use super::client::asked_threads;
 use super::site;
 
 const WORKER: &str = "./service-worker.js";

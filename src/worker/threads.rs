@@ -3,6 +3,8 @@
 //! They exist in the build with atomics only, and where memory may be shared: where the page is isolated. Anywhere else there
 //! are no helpers and one thread.
 
+use js_sys::Reflect;
+
 use crate::engine::threads;
 
 /// The name that tells a helper apart: its program must not answer the page.
@@ -15,7 +17,7 @@ const HELPER: &str = "peartree helper";
 pub fn set(threads: u32) {
     use std::cell::RefCell;
 
-    use js_sys::{Array, Reflect};
+    use js_sys::Array;
     use wasm_bindgen::JsCast;
     use web_sys::{DedicatedWorkerGlobalScope, Worker, WorkerOptions};
 
@@ -23,8 +25,7 @@ pub fn set(threads: u32) {
         static HELPERS: RefCell<Vec<Worker>> = const { RefCell::new(Vec::new()) };
     }
     let Ok(scope) = js_sys::global().dyn_into::<DedicatedWorkerGlobalScope>() else { return };
-    let may_share = Reflect::get(&scope, &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy());
-    let wanted = if may_share { threads.max(1) - 1 } else { 0 };
+    let wanted = if may_share() { threads.max(1) - 1 } else { 0 };
     threads::TEAM.want(wanted);
     let script = scope.location().href();
     let options = WorkerOptions::new();
@@ -44,6 +45,11 @@ pub fn set(threads: u32) {
 
 #[cfg(not(target_feature = "atomics"))]
 pub fn set(_: u32) {}
+
+/// Whether this worker may share memory: whether the page is isolated.
+pub fn may_share() -> bool {
+    Reflect::get(&js_sys::global(), &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy())
+}
 
 /// Threads that compute now.
 pub fn count() -> u32 {

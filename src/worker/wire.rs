@@ -8,6 +8,7 @@ use web_sys::{
     WorkerGlobalScope,
 };
 
+use super::threads;
 use crate::store::wire::{Ask, Body, Head, Trouble, Wire};
 
 /// `fetch`.
@@ -65,8 +66,7 @@ async fn reason(url: &str) -> Trouble {
     if is_own {
         return Trouble::Unreachable;
     }
-    let is_isolated = Reflect::get(&js_sys::global(), &"crossOriginIsolated".into()).is_ok_and(|is| is.is_truthy());
-    if is_isolated {
+    if threads::may_share() {
         return Trouble::Silent;
     }
     let init = RequestInit::new();
