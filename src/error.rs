@@ -100,6 +100,10 @@ pub enum Error {
     ReaderDied,
     #[error("The engine failed: {0}. Please report this with the prompt that caused it.")]
     Engine(#[from] candle_core::Error),
+    #[error("There is no graphics card that can be used. {0}")]
+    NoCard(String),
+    #[error("The graphics card failed. {0}")]
+    Card(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -155,6 +159,8 @@ impl Error {
             Error::WorkerGone { .. } => "worker_gone",
             Error::ReaderDied => "reader_died",
             Error::Engine(_) => "engine_failed",
+            Error::NoCard(_) => "no_card",
+            Error::Card(_) => "card_failed",
             Error::Store(error) => error.code(),
         }
     }

@@ -7,12 +7,18 @@ mod common;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+#[cfg(not(target_arch = "wasm32"))]
+use std::rc::Rc;
 
 use common::models::{Lcg, any_edits, any_shape, weights};
 use common::plain::Plain;
 use peartree::engine::cpu::CpuEngine;
 use peartree::engine::edit::{Change, Edit, Part, Positions};
 use peartree::engine::extremes::{Extremes, Spread};
+#[cfg(not(target_arch = "wasm32"))]
+use peartree::engine::gpu::device::{Choice, Device, Extent};
+#[cfg(not(target_arch = "wasm32"))]
+use peartree::engine::gpu::{Card, GpuEngine};
 use peartree::engine::products::Block;
 use peartree::engine::reference::ReferenceEngine;
 use peartree::engine::site::{BlockSite, Site, SiteSet};
@@ -279,6 +285,38 @@ fn the_processors_engine_is_the_reference() {
     });
     seen.print("cpu, against reference");
     checked.unwrap();
+}
+
+/// The card's engine, on whatever card there is: on a machine without one, the processor pretends to be it.
+#[cfg(not(target_arch = "wasm32"))]
+fn the_cards_engine_is_the_reference(extent: Extent, cases: u32) {
+    let card = Rc::new(Card::new(pollster::block_on(Device::open(Choice::Any, extent)).unwrap()));
+    println!("on {}", card.device.name());
+    let seen = Differences::default();
+    let inputs = any_shape().prop_flat_map(|(config, n_pos)| {
+        let runs = prop::collection::vec(any_edits(&config, n_pos), 1..6);
+        let ids = prop::collection::vec(0..config.vocab_size as u32, n_pos);
+        let dtypes = prop::sample::select(vec![WeightDtype::F32, WeightDtype::F16]);
+        (Just(config), ids, runs, any::<u64>(), dtypes)
+    });
+    let few = ProptestConfig { cases, ..self::cases() };
+    let checked = TestRunner::new(few).run(&inputs, |(config, ids, edited, seed, dtype)| {
+        let weights = weights(&config, seed, dtype);
+        let ours = GpuEngine::new(card.clone(), config.clone(), &weights).unwrap();
+        let right = ReferenceEngine::new(config, weights);
+        runs(&ours, &right, &ids, &edited, &seen);
+        unembedding(&ours, &right, &ids, &seen);
+        products(&ours, &right, &seen);
+        Ok(())
+    });
+    seen.print("gpu, against reference");
+    checked.unwrap();
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn the_cards_engine_is_the_reference_with_all_that_the_card_offers() {
+    the_cards_engine_is_the_reference(Extent::Own, 60);
 }
 
 /// Sites that the plain pass shows its hook.

@@ -84,6 +84,16 @@ pub struct Walk {
     pub plans: Vec<Plan>,
 }
 
+/// The rows of one run, among those of others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// Which run, of those that go together.
+    pub run: usize,
+    pub rows: Range<usize>,
+    /// Position of the first row.
+    pub first: usize,
+}
+
 /// Rows that are computed together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {

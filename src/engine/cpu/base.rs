@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::CpuEngine;
-use super::rows::{KeyValues, RowHooks, Segment, Stream};
+use super::rows::{KeyValues, RowHooks, Stream};
 use crate::engine::edit::width;
-use crate::engine::plan::Stage;
+use crate::engine::plan::{Segment, Stage};
 use crate::engine::site::{BlockSite, Site, SiteSet};
 use crate::engine::{BaseRun, Control, Readings, check_site, common_start};
 use crate::error::Result;

@@ -4,28 +4,17 @@
 //! Runs lie one under the other. A run that resumes another has only its last positions here and reads the earlier
 //! ones' keys and values from the run that it resumes; a whole run is the case where there are none.
 
-use std::ops::Range;
-
 use super::kernels::activation::activate;
 use super::kernels::attention::{Past, Run, attend};
 use super::kernels::norm::{normalise, scales};
 use super::matrix::matrix;
 use super::values::values;
 use crate::engine::Control;
+use crate::engine::plan::Segment;
 use crate::engine::site::{BlockSite, Site};
 use crate::error::Result;
 use crate::model::Config;
 use crate::model::weights::{Block, Conv1d, LayerNorm};
-
-/// The rows of one run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Segment {
-    /// Which run, of those that go together.
-    pub run: usize,
-    pub rows: Range<usize>,
-    /// Position of the first row.
-    pub first: usize,
-}
 
 /// The residual stream of a batch, on its way through the layers, with the room that the blocks work in.
 #[derive(Debug, Default)]
