@@ -7,7 +7,6 @@ mod common;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-#[cfg(not(target_arch = "wasm32"))]
 use std::rc::Rc;
 
 use common::models::{Lcg, any_edits, any_shape, weights};
@@ -21,8 +20,10 @@ use peartree::engine::gpu::device::{Choice, Device, Extent};
 use peartree::engine::gpu::{Card, GpuEngine};
 use peartree::engine::products::Block;
 use peartree::engine::reference::ReferenceEngine;
+use peartree::engine::remote::{Host, Line, RemoteEngine};
 use peartree::engine::site::{BlockSite, Site, SiteSet};
 use peartree::engine::{Activation, BaseRun, Engine, FinalNorm, Gradients, Products, TokenRows, Unhurried, complete};
+use peartree::error::Result;
 use peartree::model::{Config, WeightDtype};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -265,16 +266,20 @@ fn projected<A: Products, B: Products>(
     }
 }
 
-#[test]
-fn the_processors_engine_is_the_reference() {
-    let seen = Differences::default();
-    let inputs = any_shape().prop_flat_map(|(config, n_pos)| {
+/// A model's shape, a prompt, several runs' edits, its weights' seed and type.
+fn inputs() -> impl Strategy<Value = (Config, Vec<u32>, Vec<Vec<Edit>>, u64, WeightDtype)> {
+    any_shape().prop_flat_map(|(config, n_pos)| {
         let runs = prop::collection::vec(any_edits(&config, n_pos), 1..6);
         let ids = prop::collection::vec(0..config.vocab_size as u32, n_pos);
         let dtypes = prop::sample::select(vec![WeightDtype::F32, WeightDtype::F16]);
         (Just(config), ids, runs, any::<u64>(), dtypes)
-    });
-    let checked = TestRunner::new(cases()).run(&inputs, |(config, ids, edited, seed, dtype)| {
+    })
+}
+
+#[test]
+fn the_processors_engine_is_the_reference() {
+    let seen = Differences::default();
+    let checked = TestRunner::new(cases()).run(&inputs(), |(config, ids, edited, seed, dtype)| {
         let weights = weights(&config, seed, dtype);
         let ours = CpuEngine::new(config.clone(), weights.clone());
         let right = ReferenceEngine::new(config, weights);
@@ -287,20 +292,45 @@ fn the_processors_engine_is_the_reference() {
     checked.unwrap();
 }
 
+/// The way to a host in this program.
+struct Here<E: Engine>(Host<E>);
+
+impl<E: Engine + Products + 'static> Line for Here<E> {
+    async fn step(&self, word: Vec<u8>) -> Result<Vec<u8>> {
+        Ok(self.0.step(&word).await)
+    }
+
+    fn tell(&self, word: Vec<u8>) {
+        assert!(complete(async { Ok(self.0.step(&word).await) }).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn an_engine_in_another_program_is_that_engine() {
+    let seen = Differences::default();
+    let few = ProptestConfig { cases: cases().cases / 4, ..cases() };
+    let checked = TestRunner::new(few).run(&inputs(), |(config, ids, edited, seed, dtype)| {
+        let weights = weights(&config, seed, dtype);
+        let host = Rc::new(Here(Host::new(CpuEngine::new(config.clone(), weights.clone()))));
+        let ours = RemoteEngine::new(config.clone(), dtype, host);
+        let right = CpuEngine::new(config, weights);
+        runs(&ours, &right, &ids, &edited, &seen);
+        unembedding(&ours, &right, &ids, &seen);
+        products(&ours, &right, &seen);
+        Ok(())
+    });
+    seen.print("cpu in another program, against cpu");
+    checked.unwrap();
+}
+
 /// The card's engine, on whatever card there is: on a machine without one, the processor pretends to be it.
 #[cfg(not(target_arch = "wasm32"))]
 fn the_cards_engine_is_the_reference(extent: Extent, cases: u32) {
     let card = Rc::new(Card::new(pollster::block_on(Device::open(Choice::Any, extent)).unwrap()));
     println!("on {}", card.device.name());
     let seen = Differences::default();
-    let inputs = any_shape().prop_flat_map(|(config, n_pos)| {
-        let runs = prop::collection::vec(any_edits(&config, n_pos), 1..6);
-        let ids = prop::collection::vec(0..config.vocab_size as u32, n_pos);
-        let dtypes = prop::sample::select(vec![WeightDtype::F32, WeightDtype::F16]);
-        (Just(config), ids, runs, any::<u64>(), dtypes)
-    });
     let few = ProptestConfig { cases, ..self::cases() };
-    let checked = TestRunner::new(few).run(&inputs, |(config, ids, edited, seed, dtype)| {
+    let checked = TestRunner::new(few).run(&inputs(), |(config, ids, edited, seed, dtype)| {
         let weights = weights(&config, seed, dtype);
         let ours = GpuEngine::new(card.clone(), config.clone(), &weights).unwrap();
         let right = ReferenceEngine::new(config, weights);

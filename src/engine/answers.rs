@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::vector::dot;
 use super::{Site, edit};
 use crate::error::{Error, Result};
 use crate::model::Config;
 
 /// A site's value: row-major `f32`, shape in `shape`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Activation {
     pub shape: Vec<usize>,
     pub data: Vec<f32>,
@@ -34,7 +36,7 @@ impl Activation {
 }
 
 /// What was read of a base run: `[pos - from, width]` each, `attn.hook_pattern` as `[head, query, key]`, whole.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Readings(pub BTreeMap<Site, Activation>);
 
 impl Readings {
@@ -70,7 +72,7 @@ impl<'a> FinalNorm<'a> {
 }
 
 /// How runs ended, at the last position.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ends {
     /// The residual stream after the last block, `[runs, d_model]`.
     pub resid: Activation,
@@ -86,7 +88,7 @@ impl Ends {
 
 /// The direction of the residual stream that tells two tokens apart: divided by the final LayerNorm's scale, a
 /// vector's product with `along` is what it adds to their logit difference.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Direction {
     /// `[d_model]`, centred: `ln_f.weight * (U[first] - U[second])` less its mean, `U` being the unembedding.
     pub along: Vec<f32>,
@@ -108,7 +110,7 @@ impl Direction {
 
 /// Derivatives of the logit difference of two tokens at the last position, in a base run, by the residual stream.
 /// They cover the layers and positions asked for: rows are positions from `first` on, `[pos - first, d_model]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gradients {
     pub first: usize,
     /// The lowest layer covered.
@@ -126,7 +128,7 @@ pub struct Gradients {
 }
 
 /// One of the likeliest tokens of a row.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TopToken {
     pub id: u32,
     pub logit: f32,

@@ -9,6 +9,7 @@ pub mod gpu;
 pub mod plan;
 pub mod products;
 pub mod reference;
+pub mod remote;
 pub mod site;
 pub mod threads;
 pub mod vector;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::Engine;
 use super::extremes::{Entry, Extremes};
 use super::vector::{centre, dot};
@@ -15,7 +17,7 @@ const ROWS: usize = 4096;
 pub const ROOM: usize = 64;
 
 /// Which of a model's two matrices of tokens, each `[vocab, d_model]`; often they are one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TokenRows {
     Embedding,
     Unembedding,
@@ -166,7 +168,7 @@ pub struct InputWeights {
 
 /// Vectors of the residual stream, each with a number that is added to its products, laid out to be multiplied with all
 /// tokens' rows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// Number of the first row among all the rows that blocks are made of.
     pub first: usize,

@@ -4,13 +4,15 @@ mod text;
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::site::{BlockSite, Site};
 use crate::error::{Error, Result};
 use crate::model::Config;
 pub use text::{EditText, TextChange, TextPositions};
 
 /// One change to a run. Several may be made at once; those of one site happen in the order given.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Edit {
     pub site: Site,
     pub part: Part,
@@ -19,7 +21,7 @@ pub struct Edit {
 }
 
 /// Which part of a site's vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     Whole,
     /// One head's slice, at `attn.hook_q/k/v/z/pattern`.
@@ -28,7 +30,7 @@ pub enum Part {
     Neuron(usize),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Positions {
     /// Also those that are yet to be generated.
     All,
@@ -36,7 +38,7 @@ pub enum Positions {
     These(Vec<usize>),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     Set(f32),
     Add(f32),
