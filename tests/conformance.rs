@@ -7,6 +7,7 @@ mod common;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use common::models::{Lcg, any_edits, any_shape, weights};
@@ -296,8 +297,8 @@ fn the_processors_engine_is_the_reference() {
 struct Here<E: Engine>(Host<E>);
 
 impl<E: Engine + Products + 'static> Line for Here<E> {
-    async fn step(&self, word: Vec<u8>) -> Result<Vec<u8>> {
-        Ok(self.0.step(&word).await)
+    fn step(&self, word: Vec<u8>) -> Pin<Box<dyn Future<Output = Result<Vec<u8>>> + '_>> {
+        Box::pin(async move { Ok(self.0.step(&word).await) })
     }
 
     fn tell(&self, word: Vec<u8>) {

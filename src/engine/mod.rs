@@ -5,6 +5,7 @@ pub mod control;
 pub mod cpu;
 pub mod edit;
 pub mod extremes;
+#[cfg(feature = "card")]
 pub mod gpu;
 pub mod plan;
 pub mod products;

@@ -7,6 +7,7 @@ pub mod f16_bits;
 pub mod layout;
 pub mod load;
 pub mod pytorch;
+pub mod rows;
 pub mod safetensors;
 mod settle;
 pub mod small;

@@ -2,16 +2,14 @@
 
 use std::ops::Range;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use half::f16;
 
 use super::buffers::Buffer;
 use super::tape::Card;
 use crate::error::{Error, Result};
 use crate::model::f16_bits;
-
-/// Bytes that go over to the card at once.
-const CHUNK: usize = 4 << 20;
+use crate::model::rows;
 
 /// `[rows, columns]`; a vector is one row, and always f32.
 #[derive(Clone)]
@@ -32,37 +30,61 @@ pub struct Piece {
 
 /// `columns` in whole fours.
 pub fn padded(columns: usize) -> usize {
-    columns.next_multiple_of(4)
+    columns.next_multiple_of(rows::FOUR)
+}
+
+/// Bytes of a row on the card.
+fn row_bytes(columns: usize, is_f16: bool) -> usize {
+    padded(columns) * if is_f16 { 2 } else { 4 }
 }
 
 impl Matrix {
+    /// Room on the card for a parameter, to be filled by [`Matrix::fill`].
+    ///
+    /// # Errors
+    /// [`Error::Card`] where a row is more than a kernel can see.
+    pub fn new(card: &Card, (rows, columns): (usize, usize), is_f16: bool) -> Result<Self> {
+        let row_bytes = row_bytes(columns, is_f16);
+        let at_once = (card.device.largest_binding() / row_bytes as u64) as usize;
+        if at_once == 0 {
+            return Err(Error::Card("A row of the model's weights is larger than what it can bind.".into()));
+        }
+        let piece = |first: usize| {
+            let range = first..rows.min(first + at_once);
+            Piece { buffer: card.keep((range.len() * row_bytes) as u64), rows: range }
+        };
+        let pieces = (0..rows).step_by(at_once).map(piece).collect();
+        // running out of memory is told by the device's error handler
+        card.device.check()?;
+        Ok(Matrix { pieces, rows, columns, is_f16 })
+    }
+
+    /// Takes rows over to the card, from row `first` on, each filled up to whole fours.
+    ///
+    /// # Errors
+    /// [`Error::Card`] for more rows than there are, or from the card.
+    pub fn fill(&self, card: &Card, first: usize, mut bytes: &[u8]) -> Result<()> {
+        let row_bytes = row_bytes(self.columns, self.is_f16);
+        let mut row = first;
+        while !bytes.is_empty() {
+            let beyond = || Error::Card("More rows of a parameter came than it has.".into());
+            let piece = self.pieces.iter().find(|piece| piece.rows.contains(&row)).ok_or_else(beyond)?;
+            let (now, rest) = bytes.split_at(bytes.len().min((piece.rows.end - row) * row_bytes));
+            card.fill(&piece.buffer, ((row - piece.rows.start) * row_bytes) as u64, now);
+            (row, bytes) = (row + now.len() / row_bytes, rest);
+        }
+        card.device.check()
+    }
+
     /// Takes a parameter over to the card.
     ///
     /// # Errors
     /// [`Error::Card`] where the card has no room for it, or it isn't a tensor that models have.
     pub fn upload(card: &Card, tensor: &Tensor) -> Result<Self> {
-        let (rows, columns) = if tensor.rank() == 1 { (1, tensor.dim(0)?) } else { tensor.dims2()? };
-        let is_f16 = tensor.dtype() == DType::F16;
-        let row_bytes = padded(columns) * if is_f16 { 2 } else { 4 };
-        let at_once = (card.device.largest_binding() / row_bytes as u64) as usize;
-        if at_once == 0 {
-            return Err(Error::Card("A row of the model's weights is larger than what it can bind.".into()));
-        }
-        let tensor = tensor.reshape((rows, columns))?;
-        let mut pieces = Vec::new();
-        for first in (0..rows).step_by(at_once) {
-            let range = first..rows.min(first + at_once);
-            let buffer = card.keep((range.len() * row_bytes) as u64);
-            let chunk = (CHUNK / row_bytes).max(1);
-            for from in range.clone().step_by(chunk) {
-                let part = tensor.narrow(0, from, chunk.min(range.end - from))?;
-                card.fill(&buffer, ((from - first) * row_bytes) as u64, &bytes_of(&part, columns)?);
-            }
-            pieces.push(Piece { buffer, rows: range });
-        }
-        // running out of memory is told by the device's error handler
-        card.device.check()?;
-        Ok(Matrix { pieces, rows, columns, is_f16 })
+        let (shape, is_f16) = rows::about(tensor)?;
+        let matrix = Matrix::new(card, shape, is_f16)?;
+        rows::each_chunk(tensor, |first, bytes| matrix.fill(card, first, bytes))?;
+        Ok(matrix)
     }
 
     /// Fours in a row.
@@ -113,22 +135,4 @@ impl Matrix {
 fn lowered(word: f32) -> [f32; 2] {
     let bits = word.to_bits();
     [bits as u16, (bits >> 16) as u16].map(|bits| f16_bits::lower(f16::from_bits(bits)))
-}
-
-/// A tensor's rows as they lie on the card.
-fn bytes_of(tensor: &Tensor, columns: usize) -> Result<Vec<u8>> {
-    let flat = tensor.flatten_all()?;
-    let fill = padded(columns) - columns;
-    Ok(match tensor.dtype() {
-        DType::F16 => {
-            let bytes =
-                |row: &[f16]| row.iter().flat_map(|x| x.to_le_bytes()).chain(vec![0; 2 * fill]).collect::<Vec<_>>();
-            flat.to_vec1::<f16>()?.chunks_exact(columns).flat_map(bytes).collect()
-        }
-        _ => {
-            let bytes =
-                |row: &[f32]| row.iter().flat_map(|x| x.to_le_bytes()).chain(vec![0; 4 * fill]).collect::<Vec<_>>();
-            flat.to_vec1::<f32>()?.chunks_exact(columns).flat_map(bytes).collect()
-        }
-    })
 }

@@ -16,7 +16,7 @@ mod tape;
 mod unembed;
 mod weights;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -32,6 +32,7 @@ use base::GpuBase;
 use buffers::Buffer;
 use hooks::{Hooks, Lies};
 use kernels::product::Then;
+pub use matrix::Matrix;
 use matrix::padded;
 use stream::Past;
 pub use tape::{Card, Counts};
@@ -53,7 +54,17 @@ impl GpuEngine {
     /// [`Error::Card`] where it has no room for them.
     pub fn new(card: Rc<Card>, config: Config, weights: &Weights) -> Result<Self> {
         let tensors = parameters(&config).filter_map(|(name, _)| Some((weights.tensor(&name)?, name)));
-        let weights = CardWeights::new(&card, &config, tensors.map(|(tensor, name)| (name, tensor)))?;
+        let upload = |(tensor, name)| Ok((name, Matrix::upload(&card, tensor)?));
+        let matrices = tensors.map(upload).collect::<Result<_>>()?;
+        Self::of(card, config, matrices)
+    }
+
+    /// Of parameters that are on the card, by canonical name.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] naming one that is missing.
+    pub fn of(card: Rc<Card>, config: Config, matrices: HashMap<String, Matrix>) -> Result<Self> {
+        let weights = CardWeights::new(&config, matrices)?;
         Ok(GpuEngine { config, card, weights })
     }
 

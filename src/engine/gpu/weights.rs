@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use candle_core::Tensor;
-
 use super::buffers::Buffer;
 use super::matrix::Matrix;
-use super::tape::Card;
 use crate::error::{Error, Result};
 use crate::model::weights::{EMBEDDING, HEAD};
 use crate::model::{Config, WeightDtype};
@@ -41,23 +38,11 @@ pub struct Linear {
 }
 
 impl CardWeights {
-    /// Takes tensors over to the card one by one.
+    /// Of the parameters by name.
     ///
     /// # Errors
-    /// [`Error::Card`] where it has no room; [`Error::Weights`] naming what is missing.
-    pub fn new<'a>(
-        card: &Card,
-        config: &Config,
-        tensors: impl IntoIterator<Item = (String, &'a Tensor)>,
-    ) -> Result<Self> {
-        let mut by_name = HashMap::new();
-        for (name, tensor) in tensors {
-            by_name.insert(name, Matrix::upload(card, tensor)?);
-        }
-        Self::settle(config, by_name)
-    }
-
-    fn settle(config: &Config, by_name: HashMap<String, Matrix>) -> Result<Self> {
+    /// [`Error::Weights`] naming what is missing.
+    pub fn new(config: &Config, by_name: HashMap<String, Matrix>) -> Result<Self> {
         let matrix = |name: String| {
             let missing = || Error::Weights(format!("lacks the tensor {name}. Is it this model's file? Get it again."));
             by_name.get(&name).cloned().ok_or_else(missing)

@@ -17,50 +17,50 @@ use crate::error::Result;
 use crate::model::{Config, WeightDtype};
 
 /// An engine at the other end of a line.
-pub struct RemoteEngine<L> {
+pub struct RemoteEngine {
     config: Config,
     dtype: WeightDtype,
-    line: Rc<L>,
+    line: Rc<dyn Line>,
     /// Numbers for calls, runs and caches: each is given once.
     next: Cell<u32>,
 }
 
 /// A run that is kept at the other end.
-pub struct RemoteBase<L: Line> {
+pub struct RemoteBase{
     ids: Vec<u32>,
-    kept: Kept<L>,
+    kept: Kept,
 }
 
 /// A cache that is kept at the other end.
-pub struct RemoteCache<L: Line>(Kept<L>);
+pub struct RemoteCache(Kept);
 
 /// Something at the other end, which is let go of here.
-struct Kept<L: Line> {
+struct Kept{
     handle: Handle,
-    line: Rc<L>,
+    line: Rc<dyn Line>,
 }
 
-impl<L: Line> Drop for Kept<L> {
+implDrop for Kept {
     fn drop(&mut self) {
         // a number and a tag can always be written
         self.line.tell(write(&Word::Forget(self.handle)).unwrap_or_default());
     }
 }
 
-impl<L: Line> BaseRun for RemoteBase<L> {
+implBaseRun for RemoteBase {
     fn ids(&self) -> &[u32] {
         &self.ids
     }
 }
 
 /// Stops the operation at the other end if nobody waits for it any longer.
-struct Asked<'a, L: Line> {
+struct Asked<'a> {
     id: u32,
-    line: &'a L,
+    line: &'a dyn Line,
     is_over: bool,
 }
 
-impl<L: Line> Drop for Asked<'_, L> {
+implDrop for Asked<'_> {
     fn drop(&mut self) {
         if !self.is_over {
             self.line.tell(write(&Word::Stop(self.id)).unwrap_or_default());
@@ -78,9 +78,9 @@ macro_rules! expect {
     };
 }
 
-impl<L: Line> RemoteEngine<L> {
+implRemoteEngine {
     /// Around a line to a host of an engine that has the model.
-    pub fn new(config: Config, dtype: WeightDtype, line: Rc<L>) -> Self {
+    pub fn new(config: Config, dtype: WeightDtype, line: Rc<dyn Line>) -> Self {
         RemoteEngine { config, dtype, line, next: Cell::new(0) }
     }
 
@@ -88,7 +88,7 @@ impl<L: Line> RemoteEngine<L> {
         self.next.replace(self.next.get().wrapping_add(1))
     }
 
-    fn keep(&self) -> Kept<L> {
+    fn keep(&self) -> Kept {
         Kept { handle: self.number(), line: self.line.clone() }
     }
 
@@ -129,9 +129,9 @@ fn lists(rows: &[&[u32]]) -> Vec<Vec<u32>> {
     rows.iter().map(|row| row.to_vec()).collect()
 }
 
-impl<L: Line> Engine for RemoteEngine<L> {
-    type Base = RemoteBase<L>;
-    type Cache = RemoteCache<L>;
+implEngine for RemoteEngine {
+    type Base = RemoteBase;
+    type Cache = RemoteCache;
 
     fn config(&self) -> &Config {
         &self.config
@@ -173,10 +173,10 @@ impl<L: Line> Engine for RemoteEngine<L> {
     async fn base(
         &self,
         ids: &[u32],
-        _: Option<&RemoteBase<L>>,
+        _: Option<&RemoteBase>,
         _: &SiteSet,
         control: &impl Control,
-    ) -> Result<RemoteBase<L>> {
+    ) -> Result<RemoteBase> {
         let kept = self.keep();
         self.plain(Operation::Base(kept.handle, ids.to_vec()), control).await?;
         Ok(RemoteBase { ids: ids.to_vec(), kept })
@@ -184,7 +184,7 @@ impl<L: Line> Engine for RemoteEngine<L> {
 
     async fn read(
         &self,
-        base: &RemoteBase<L>,
+        base: &RemoteBase,
         sites: &SiteSet,
         from: usize,
         control: &impl Control,
@@ -195,7 +195,7 @@ impl<L: Line> Engine for RemoteEngine<L> {
 
     async fn resume(
         &self,
-        base: &RemoteBase<L>,
+        base: &RemoteBase,
         runs: &[Vec<Edit>],
         control: &impl Control,
         mut on_done: impl FnMut(&[usize], Ends),
@@ -211,7 +211,7 @@ impl<L: Line> Engine for RemoteEngine<L> {
 
     async fn sweep(
         &self,
-        base: &RemoteBase<L>,
+        base: &RemoteBase,
         runs: &[Vec<Edit>],
         tokens: (u32, u32),
         control: &impl Control,
@@ -228,7 +228,7 @@ impl<L: Line> Engine for RemoteEngine<L> {
 
     async fn gradients(
         &self,
-        base: &RemoteBase<L>,
+        base: &RemoteBase,
         tokens: (u32, u32),
         from: (usize, usize),
         control: &impl Control,
@@ -236,13 +236,13 @@ impl<L: Line> Engine for RemoteEngine<L> {
         expect!(self.plain(Operation::Gradients(base.kept.handle, tokens, from), control).await?, Gradients)
     }
 
-    fn cache(&self) -> RemoteCache<L> {
+    fn cache(&self) -> RemoteCache {
         RemoteCache(self.keep())
     }
 
     async fn extend(
         &self,
-        cache: &mut RemoteCache<L>,
+        cache: &mut RemoteCache,
         ids: &[u32],
         edits: &[Edit],
         control: &impl Control,
@@ -294,7 +294,7 @@ impl<L: Line> Engine for RemoteEngine<L> {
     }
 }
 
-impl<L: Line> Products for RemoteEngine<L> {
+implProducts for RemoteEngine {
     async fn token_products(&self, of: TokenRows, direction: &[f32]) -> Result<Vec<f32>> {
         expect!(self.plain(Operation::TokenProducts(of, direction.to_vec()), &Unhurried).await?, Floats)
     }

@@ -13,16 +13,17 @@ pub use engine::{RemoteBase, RemoteCache, RemoteEngine};
 pub use host::Host;
 pub use operation::{Operation, Reply, Shown, Step, Word};
 
+use std::pin::Pin;
+
 use crate::error::Result;
 
 /// The way to a [`Host`].
-#[allow(async_fn_in_trait)] // futures stay on the thread that made them
 pub trait Line {
     /// Sends a [`Word`] and waits for the [`Step`] that it leads to.
     ///
     /// # Errors
     /// Where the other program is no more.
-    async fn step(&self, word: Vec<u8>) -> Result<Vec<u8>>;
+    fn step(&self, word: Vec<u8>) -> Pin<Box<dyn Future<Output = Result<Vec<u8>>> + '_>>;
 
     /// Sends a [`Word`] that nothing is answered to.
     fn tell(&self, word: Vec<u8>);
