@@ -141,7 +141,7 @@ impl Part {
     pub fn contents(&self, form: Form) -> Result<Header> {
         let contents = match form {
             Form::Pickle => complete(pytorch::contents(self, self.bytes)),
-            Form::Safetensors => self.header(),
+            Form::Safetensors => complete(safetensors::contents(self)),
         };
         contents.map_err(|error| error.in_file(&self.name))
     }
@@ -168,14 +168,6 @@ impl Part {
         let mut first = [0; 8];
         let len = complete(self.read_at(0, &mut first)).ok().and_then(|()| safetensors::header_bytes(first).ok());
         len.map_or(0, |len| 8 + len as u64)
-    }
-
-    fn header(&self) -> Result<Header> {
-        let mut first = [0; 8];
-        complete(self.read_at(0, &mut first))?;
-        let mut json = vec![0; safetensors::header_bytes(first)?];
-        complete(self.read_at(8, &mut json))?;
-        Header::parse(&json)
     }
 }
 
