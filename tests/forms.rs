@@ -8,7 +8,7 @@ use common::{CONFIG, TOKENIZER, model};
 use peartree::engine::complete;
 use peartree::error::{Error, Result};
 use peartree::model::pytorch::{self, Bytes};
-use peartree::model::{Config, Model, ModelLoader, SmallFiles, WeightDtype};
+use peartree::model::{Config, Model, ModelLoader, SmallFiles, Tensors, WeightDtype};
 use peartree::protocol::Prompt;
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
@@ -21,7 +21,7 @@ fn load(file: &[u8]) -> Result<Model> {
 /// A model's files, one after the other.
 fn load_parts(files: &[(&str, Vec<u8>)]) -> Result<Model> {
     let small = SmallFiles { config: CONFIG.to_vec(), tokenizer: Some(TOKENIZER.to_vec()), ..SmallFiles::default() };
-    let mut loader = ModelLoader::from_files(&small, WeightDtype::F32)?;
+    let mut loader = ModelLoader::from_files(&small, WeightDtype::F32, Tensors::new())?;
     for (name, file) in files {
         let contents = match name.ends_with(".bin") {
             true => Some(complete(pytorch::contents(&InMemory(file), file.len() as u64)).map_err(|e| e.in_file(name))?),
@@ -32,7 +32,7 @@ fn load_parts(files: &[(&str, Vec<u8>)]) -> Result<Model> {
             loader.push(chunk)?;
         }
     }
-    loader.finish()
+    loader.finish()?.in_order()
 }
 
 struct InMemory<'a>(&'a [u8]);

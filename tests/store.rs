@@ -60,8 +60,8 @@ impl<S: Storage> Bench<S> {
         let watch = Watch { control, on_progress: &on_progress };
         let site = Site::of(&source.place)?.expect("a hub");
         let held = self.store.fetch(source, &site, &watch).await?;
-        let model = self.store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
-        Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        let model = self.store.build(&held, source.dtype.unwrap_or_default(), EngineKind::Cpu.sink(), &watch).await?;
+        Ok(AnySession::new(source.name.clone(), model)?.from_origin(Some(held.manifest.origin())))
     }
 
     fn load(&self) -> Result<AnySession> {

@@ -1,5 +1,7 @@
 //! The one place that names the engines there are: a session on whichever of them a person chose.
 
+use candle_core::Tensor;
+
 use super::Session;
 use crate::analysis::corpus::Findings;
 use crate::analysis::corpus::subject::{Part, Subject, Watch};
@@ -9,7 +11,7 @@ use crate::engine::reference::ReferenceEngine;
 use crate::engine::{Control, Engine};
 use crate::error::Result;
 use crate::model::tokenizer::cuts::Cut;
-use crate::model::{Config, Model};
+use crate::model::{Config, Model, Sink, Tensors, Weights};
 use crate::protocol::{Answer, Bins, CorpusAnswer, Event, ModelInfo, Origin, Request};
 
 /// What a model can run on.
@@ -29,6 +31,32 @@ impl EngineKind {
             EngineKind::Cpu => "cpu",
             #[cfg(not(target_arch = "wasm32"))]
             EngineKind::Reference => "reference",
+        }
+    }
+
+    /// Where a model that will run on it is loaded into.
+    pub fn sink(self) -> AnySink {
+        match self {
+            EngineKind::Cpu => AnySink::Cpu(Tensors::new()),
+            #[cfg(not(target_arch = "wasm32"))]
+            EngineKind::Reference => AnySink::Reference(Tensors::new()),
+        }
+    }
+}
+
+/// The weights of a model that is being loaded, at the engine that will run it.
+pub enum AnySink {
+    Cpu(Tensors),
+    #[cfg(not(target_arch = "wasm32"))]
+    Reference(Tensors),
+}
+
+impl Sink for AnySink {
+    fn put(&mut self, name: &str, tensor: Tensor) -> Result<()> {
+        match self {
+            AnySink::Cpu(tensors) => tensors.put(name, tensor),
+            #[cfg(not(target_arch = "wasm32"))]
+            AnySink::Reference(tensors) => tensors.put(name, tensor),
         }
     }
 }
@@ -52,15 +80,29 @@ macro_rules! on_each {
 }
 
 impl AnySession {
-    pub fn new(kind: EngineKind, name: String, model: Model) -> Self {
+    /// On the engine into whose sink the model was loaded.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Weights`] naming the first tensor that is missing.
+    pub fn new(name: String, model: Model<AnySink>) -> Result<Self> {
         let Model { config, vocabulary, weights, notes } = model;
-        match kind {
-            EngineKind::Cpu => AnySession::Cpu(Session::new(name, CpuEngine::new(config, weights), vocabulary, notes)),
+        Ok(match weights {
+            AnySink::Cpu(mut tensors) => {
+                let weights = Weights::from_tensors(&config, &mut tensors)?;
+                Self::cpu(name, Model { config, vocabulary, weights, notes })
+            }
             #[cfg(not(target_arch = "wasm32"))]
-            EngineKind::Reference => {
+            AnySink::Reference(mut tensors) => {
+                let weights = Weights::from_tensors(&config, &mut tensors)?;
                 AnySession::Reference(Session::new(name, ReferenceEngine::new(config, weights), vocabulary, notes))
             }
-        }
+        })
+    }
+
+    /// On the processor, from weights that are in memory.
+    pub fn cpu(name: String, model: Model) -> Self {
+        let Model { config, vocabulary, weights, notes } = model;
+        AnySession::Cpu(Session::new(name, CpuEngine::new(config, weights), vocabulary, notes))
     }
 
     pub fn kind(&self) -> EngineKind {

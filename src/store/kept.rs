@@ -15,7 +15,7 @@ use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
 use crate::model::pytorch::{self, Bytes};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles};
-use crate::model::{Config, Model, ModelLoader};
+use crate::model::{Config, Model, ModelLoader, Sink};
 use crate::protocol::{Kept, KeptModel, Stage, WeightDtype};
 
 impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
@@ -113,18 +113,19 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         Ok(held.manifest.kept(key))
     }
 
-    /// Builds a kept model, its weights held as `dtype`.
+    /// Builds a kept model, its weights as `dtype` in `sink`.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] where a file isn't as long, or a small one not the same, as it was written down; what
     /// [`ModelLoader`] finds wrong.
-    pub async fn build<C: Control>(
+    pub async fn build<C: Control, K: Sink>(
         &self,
         held: &Held<D::Lock>,
         dtype: WeightDtype,
+        sink: K,
         watch: &Watch<'_, C>,
-    ) -> Result<Model> {
-        let mut loader = ModelLoader::from_files(&self.small_files(held).await?, dtype)?;
+    ) -> Result<Model<K>> {
+        let mut loader = ModelLoader::from_files(&self.small_files(held).await?, dtype, sink)?;
         let files = self.weights(held).await?;
         let all = files.iter().map(|(_, facts)| facts.bytes).sum();
         let meter = Meter::new(watch, &self.device, Stage::Reading, self.named(held), all);

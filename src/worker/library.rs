@@ -50,9 +50,9 @@ impl Library {
     ) -> Result<AnySession> {
         let on_progress = |progress: Progress| on_event(Event::Progress(progress));
         let watch = Watch { control, on_progress: &on_progress };
-        let dtype = source.dtype.unwrap_or_default();
+        let (dtype, sink) = (source.dtype.unwrap_or_default(), EngineKind::Cpu.sink());
         if let Some(direct) = Direct::of(&source.place, &Fetch, &watch) {
-            return Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), direct.load(dtype).await?));
+            return AnySession::new(source.name.clone(), direct.load(dtype, sink).await?);
         }
         let site = Site::of(&source.place)?.ok_or_else(not_a_site)?;
         let store = self.store().await;
@@ -65,12 +65,12 @@ impl Library {
         if is_tight {
             loaded.take();
         }
-        let model = store.build(&held, dtype, &watch).await?;
+        let model = store.build(&held, dtype, sink, &watch).await?;
         if store.storage.is_transient() {
             // it would take the model's memory once more
             store.storage.delete(&held.key).await?;
         }
-        Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        Ok(AnySession::new(source.name.clone(), model)?.from_origin(Some(held.manifest.origin())))
     }
 
     /// Answers what is asked about kept models and those that could be.

@@ -2,7 +2,7 @@
 
 use peartree::model::Model;
 use peartree::protocol::{Answer, PredictOptions, Prompt, Request};
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 use serde_json::{Value, json};
 
 use super::{WEIGHTS, ask};
@@ -75,7 +75,7 @@ pub fn halves() -> (Vec<(&'static str, Vec<u8>)>, Vec<u8>) {
 
 pub fn logits(model: Model) -> Vec<f32> {
     let options = PredictOptions { prompt: Prompt::Text(PROMPT.into()), top: usize::MAX, no_bos: false };
-    match ask(&AnySession::new(EngineKind::Cpu, "test".into(), model), Request::Predict(options)).unwrap() {
+    match ask(&AnySession::cpu("test".into(), model), Request::Predict(options)).unwrap() {
         Answer::Prediction(mut prediction) => {
             prediction.top.sort_by_key(|candidate| candidate.id);
             prediction.top.iter().map(|candidate| candidate.logit).collect()

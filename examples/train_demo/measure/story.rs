@@ -15,7 +15,7 @@ use peartree::protocol::{
     LayerArgument, LensOptions, LogitLens, NeuronValue, Neurons, NeuronsOptions, Outcome, Request, SearchKind,
     SearchOptions, StudyAnswer, Token, TokenArgument, TokenValue,
 };
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 
 use super::{CLEAN, CORRUPTED};
 use crate::text::document;
@@ -64,7 +64,7 @@ macro_rules! expect {
 impl Teller {
     pub fn new(model: Model) -> Self {
         let d_mlp = model.config.d_mlp;
-        Teller { session: AnySession::new(EngineKind::Cpu, "demo".into(), model), d_mlp }
+        Teller { session: AnySession::cpu("demo".into(), model), d_mlp }
     }
 
     fn ask(&self, request: Request) -> Result<Answer> {

@@ -55,8 +55,8 @@ pub fn load(source: &Source, engine: EngineKind) -> Result<AnySession> {
     let watch = Watch { control: &Unhurried, on_progress: &on_progress };
     complete(async {
         let held = store.fetch(source, &site, &watch).await?;
-        let model = store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
-        Ok(AnySession::new(engine, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        let model = store.build(&held, source.dtype.unwrap_or_default(), engine.sink(), &watch).await?;
+        Ok(AnySession::new(source.name.clone(), model)?.from_origin(Some(held.manifest.origin())))
     })
 }
 
