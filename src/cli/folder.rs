@@ -13,7 +13,7 @@ use crate::model::layout::{self, Form, Layout, POINTER, is_pointer};
 use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{self, Header};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles};
-use crate::model::weights::canonical;
+use crate::model::weights::{HEAD, canonical};
 use crate::model::{Config, Model, ModelLoader, Sink, WeightDtype};
 
 /// One read of the weights.
@@ -43,6 +43,7 @@ pub fn load<K: Sink>(folder: &Path, dtype: WeightDtype, sink: K) -> Result<Model
     if found.layout.is_index {
         let names = found.tensor_names()?;
         loader.expected().check_names(&names).map_err(|error| error.in_file(found.layout.file))?;
+        loader.foresee(names.contains(HEAD));
     }
     let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", parts.iter().map(|part| part.bytes).sum());
     for part in parts {

@@ -139,7 +139,7 @@ impl<S: Sink> ModelLoader<S> {
         &self.expected
     }
 
-    /// Says whether any of several files has a head (`lm_head.weight`): where none has, the embedding needn't wait
+    /// Says whether any of several files has a head (as [`has_head`] finds it): where none has, the embedding needn't wait
     /// for one till the last of them.
     pub fn foresee(&mut self, head: bool) {
         self.settling.foresee(head);
@@ -242,6 +242,11 @@ impl<S: Sink> ModelLoader<S> {
 fn pair(config_json: &[u8], tokenizer_json: Option<&[u8]>) -> SmallFiles {
     let tokenizer = tokenizer_json.map(<[u8]>::to_vec);
     SmallFiles { config: config_json.to_vec(), tokenizer, ..SmallFiles::default() }
+}
+
+/// Whether a file with this table of contents has an unembedding.
+pub fn has_head(contents: &Header) -> bool {
+    contents.tensors.iter().any(|info| canonical(&info.name) == HEAD)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::wire::{Ask, Body, Head, Wire};
 use crate::engine::Control;
 use crate::error::{Error, Result};
 use crate::model::layout::{self, Form, LAYOUTS, Layout, is_pointer};
+use crate::model::load::has_head;
 use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{Header, header_bytes};
 use crate::model::small::{FORMS_OF_TOKENIZERS, SAYS_BEGINNING, SmallFiles};
@@ -56,6 +57,11 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
     pub async fn load<K: Sink>(&self, dtype: WeightDtype, sink: K) -> Result<Model<K>> {
         let mut loader = ModelLoader::from_files(&self.small().await?, dtype, sink)?;
         let (layout, names) = self.weights(loader.expected().config()).await?;
+        if layout.is_index
+            && let Some(head) = self.any_has_head(&layout, &names).await
+        {
+            loader.foresee(head);
+        }
         for name in &names {
             let contents = match layout.form {
                 Form::Pickle => Some(self.contents(name, &layout, true).await?.0),
@@ -137,6 +143,15 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
             false => vec![layout.file.to_owned()],
         };
         Ok((layout, names))
+    }
+
+    /// Whether any part has a head; unknown where a table of contents can't be had, which is said when the part is read.
+    async fn any_has_head(&self, layout: &Layout, parts: &[String]) -> Option<bool> {
+        let mut any = false;
+        for name in parts {
+            any |= has_head(&self.contents(name, layout, false).await.ok()?.0);
+        }
+        Some(any)
     }
 
     async fn try_layouts(&self) -> Result<Layout> {
