@@ -61,9 +61,7 @@ fn a_model_in_parts_is_the_same_model() {
 fn a_part_of_another_model_or_with_another_byte_is_told_by_its_name() {
     let message = |files: &[(&str, Vec<u8>)]| load_parts(files).err().unwrap().to_string();
     let (first, second) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
-    let file = half(1);
-    let end = 8 + u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
-    let mut other = Parts { header: serde_json::from_slice(&file[8..end]).unwrap(), data: file[end..].to_vec() };
+    let mut other = Parts::of(&half(1));
     let name = other.names().into_iter().find(|name| name.ends_with("c_fc.weight")).unwrap();
     other.header[&name]["shape"].as_array_mut().unwrap().reverse();
     let odd = message(&[(first, half(0)), (second, other.file())]);
