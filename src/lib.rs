@@ -13,6 +13,8 @@ pub mod store; // gets models from hubs, keeps them, finds them again
 pub mod session; // a loaded model that answers requests
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli; // the command line
+#[cfg(all(target_arch = "wasm32", feature = "card"))]
+pub mod card; // the engine on the graphics card, for the worker to use
 #[cfg(target_arch = "wasm32")]
 pub mod worker; // owns the session in the browser: queue, event loop, downloads
 #[cfg(target_arch = "wasm32")]

@@ -39,7 +39,7 @@ fn source(documents: &[String]) -> Rc<dyn Source> {
 }
 
 fn plan(session: &AnySession, options: &CorpusOptions) -> Result<Plan> {
-    complete(Plan::new(&session, options, vec![("corpus.json".into(), 1)]))
+    complete(Plan::new(&session.subject(), options, vec![("corpus.json".into(), 1)]))
 }
 
 /// A pass over some shards, up to so many steps.
@@ -52,7 +52,7 @@ fn pass(
     steps: usize,
 ) -> Result<Findings> {
     let plan = plan(session, options)?;
-    let mut pass = Pass::new(session, Documents::new([source(documents)]), (plan, shards), before)?;
+    let mut pass = Pass::new(session.subject(), Documents::new([source(documents)]), (plan, shards), before)?;
     for _ in 0..steps {
         if !complete(pass.step(&Unhurried))? {
             return Ok(pass.finish());
@@ -434,7 +434,7 @@ fn a_pass_that_is_stopped_anywhere_goes_on_to_the_same_end() {
     let (mut before, mut stops) = (None, 0);
     let end = loop {
         let documents = Documents::new([source(&documents)]);
-        let mut pass = Pass::new(&session, documents, (plan.clone(), Shards::all()), before.take()).unwrap();
+        let mut pass = Pass::new(session.subject(), documents, (plan.clone(), Shards::all()), before.take()).unwrap();
         let stopped = loop {
             match complete(pass.step(&stop)) {
                 Ok(true) => {}

@@ -13,7 +13,7 @@ use peartree::protocol::{
     AttributeOptions, EditOptions, GenerateOptions, LayerArgument, LensOptions, LensTableOptions, NeuronsOptions,
     PatchOptions, PatchSite, PredictOptions, Prompt, Request, TokenArgument,
 };
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 use serde_json::Value;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -91,10 +91,8 @@ fn numbers(value: &Value, into: &mut Vec<f32>) {
 
 #[test]
 fn every_answer_is_that_of_the_rounded_model() {
-    let (ours, exact) = (
-        AnySession::new(EngineKind::Cpu, "f16".into(), model_in(WeightDtype::F16)),
-        AnySession::new(EngineKind::Cpu, "rounded".into(), rounded()),
-    );
+    let (ours, exact) =
+        (AnySession::cpu("f16".into(), model_in(WeightDtype::F16)), AnySession::cpu("rounded".into(), rounded()));
     assert_eq!((ours.info().dtype, exact.info().dtype), (WeightDtype::F16, WeightDtype::F32));
     let unrounded = common::session();
     for request in requests() {

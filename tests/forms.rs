@@ -8,7 +8,7 @@ use common::{CONFIG, TOKENIZER, model};
 use peartree::engine::complete;
 use peartree::error::{Error, Result};
 use peartree::model::pytorch::{self, Bytes};
-use peartree::model::{Config, Model, ModelLoader, SmallFiles, WeightDtype};
+use peartree::model::{Config, Model, ModelLoader, SmallFiles, Tensors, WeightDtype};
 use peartree::protocol::Prompt;
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
@@ -21,7 +21,7 @@ fn load(file: &[u8]) -> Result<Model> {
 /// A model's files, one after the other.
 fn load_parts(files: &[(&str, Vec<u8>)]) -> Result<Model> {
     let small = SmallFiles { config: CONFIG.to_vec(), tokenizer: Some(TOKENIZER.to_vec()), ..SmallFiles::default() };
-    let mut loader = ModelLoader::from_files(&small, WeightDtype::F32)?;
+    let mut loader = ModelLoader::from_files(&small, WeightDtype::F32, Tensors::new())?;
     for (name, file) in files {
         let contents = match name.ends_with(".bin") {
             true => Some(complete(pytorch::contents(&InMemory(file), file.len() as u64)).map_err(|e| e.in_file(name))?),
@@ -32,7 +32,7 @@ fn load_parts(files: &[(&str, Vec<u8>)]) -> Result<Model> {
             loader.push(chunk)?;
         }
     }
-    loader.finish()
+    loader.finish()?.in_order()
 }
 
 struct InMemory<'a>(&'a [u8]);
@@ -61,9 +61,7 @@ fn a_model_in_parts_is_the_same_model() {
 fn a_part_of_another_model_or_with_another_byte_is_told_by_its_name() {
     let message = |files: &[(&str, Vec<u8>)]| load_parts(files).err().unwrap().to_string();
     let (first, second) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
-    let file = half(1);
-    let end = 8 + u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
-    let mut other = Parts { header: serde_json::from_slice(&file[8..end]).unwrap(), data: file[end..].to_vec() };
+    let mut other = Parts::of(&half(1));
     let name = other.names().into_iter().find(|name| name.ends_with("c_fc.weight")).unwrap();
     other.header[&name]["shape"].as_array_mut().unwrap().reverse();
     let odd = message(&[(first, half(0)), (second, other.file())]);

@@ -6,7 +6,7 @@ use common::{CONFIG, WEIGHTS, ask, greedy, session};
 use peartree::error::{Error, Result};
 use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, GenerateOptions, PredictOptions, Prediction, Prompt, Request, Token};
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -111,11 +111,8 @@ fn a_token_argument_is_one_token_or_explained() {
 
 #[test]
 fn without_a_tokenizer_ids_work_and_text_is_explained() {
-    let session = AnySession::new(
-        EngineKind::Cpu,
-        "ids only".into(),
-        Model::from_bytes(CONFIG, None, WEIGHTS, WeightDtype::F32).unwrap(),
-    );
+    let session =
+        AnySession::cpu("ids only".into(), Model::from_bytes(CONFIG, None, WEIGHTS, WeightDtype::F32).unwrap());
     let prediction = predict(&session, Prompt::Ids(vec![1256, 40]), false).unwrap();
     assert_eq!(prediction.tokens, ["#1256", "#40"]);
     assert!(matches!(predict(&session, text("hello"), false), Err(Error::NoTokenizer)));

@@ -9,21 +9,27 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::parts::{halves, pickled_halves, zipped};
+use candle_core::Tensor;
+use common::parts::{Parts, half, halves, pickled_halves, zipped};
 use common::{CONFIG, TOKENIZER, WEIGHTS, ask};
 use hub::{COMMIT, Clockwork, Fault, Hub, PICKLE, WEIGHTS as WEIGHTS_NAME};
 use peartree::engine::{Control, Unhurried};
 use peartree::error::{Error, Result, StoreError};
-use peartree::protocol::{Answer, HubPlace, Place, PredictOptions, Progress, Prompt, Request, Room, Source, Stage};
-use peartree::session::{AnySession, EngineKind};
+use peartree::model::{Sink, Tensors};
+use peartree::protocol::{
+    Answer, HubPlace, Place, PredictOptions, Progress, Prompt, Request, Room, Source, Stage, WeightDtype,
+};
+use peartree::session::{AnySession, AnySink};
 use peartree::store::Store;
 use peartree::store::address::{Site, hex};
+use peartree::store::direct::Direct;
 use peartree::store::line::Terms;
 use peartree::store::memory::{Memory, MemoryFile};
 use peartree::store::storage::{Storage, StoredFile};
 use peartree::store::watch::Watch;
 use peartree::store::wire::Trouble;
 use proptest::prelude::*;
+use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 
 const REPO: &str = "org/model-p";
@@ -60,8 +66,9 @@ impl<S: Storage> Bench<S> {
         let watch = Watch { control, on_progress: &on_progress };
         let site = Site::of(&source.place)?.expect("a hub");
         let held = self.store.fetch(source, &site, &watch).await?;
-        let model = self.store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
-        Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        let model =
+            self.store.build(&held, source.dtype.unwrap_or_default(), AnySink::Cpu(Tensors::new()), &watch).await?;
+        Ok(AnySession::of(source.name.clone(), model)?.from_origin(Some(held.manifest.origin())))
     }
 
     fn load(&self) -> Result<AnySession> {
@@ -651,6 +658,48 @@ fn weights_in_parts_are_described_loaded_kept_checked_and_forgotten_as_one() {
     assert!(hub.asked.borrow().is_empty(), "what is kept asks nobody");
     clock.run(second.store.forget(&kept.key, &watch)).unwrap();
     assert!(clock.run(memory.read(&kept.key, parts[1].0)).unwrap().is_none(), "nothing of it stays");
+}
+
+/// The names of a model's weights, as they came.
+#[derive(Default)]
+struct Order(Vec<String>);
+
+impl Sink for Order {
+    fn put(&mut self, name: &str, _: Tensor) -> Result<()> {
+        self.0.push(name.to_owned());
+        Ok(())
+    }
+}
+
+#[test]
+fn the_embedding_of_a_model_in_parts_waits_for_a_head_only_where_one_comes() {
+    for with_head in [false, true] {
+        // the embedding is the last of what comes first
+        let [second, first] = [half(0), half(1)];
+        let second = if with_head { Parts::of(&second).with_tied_head().file() } else { second };
+        let parts = [("model-00001-of-00002.safetensors", first), ("model-00002-of-00002.safetensors", second)];
+        let map = parts
+            .iter()
+            .flat_map(|(file, bytes)| Parts::of(bytes).names().into_iter().map(move |name| (name, json!(file))));
+        let index = json!({ "weight_map": map.collect::<Map<_, _>>() }).to_string().into_bytes();
+        let hub = Hub::in_parts(CONFIG, TOKENIZER, (INDEX, &index), &parts);
+        let bench = bench(&hub, Memory::default(), &Clockwork::default());
+        let watch = Watch { control: &Unhurried, on_progress: &|_| () };
+        let kept = bench.store.device.run(async {
+            let site = Site::of(&source(None, None).place)?.expect("a hub");
+            let held = bench.store.fetch(&source(None, None), &site, &watch).await?;
+            bench.store.build(&held, WeightDtype::F32, Order::default(), &watch).await
+        });
+        let folder = Place::Folder { url: "https://site.example/mine/".into() };
+        let direct = Direct::of(&folder, &hub, &watch).unwrap();
+        let direct = bench.store.device.run(direct.load(WeightDtype::F32, Order::default()));
+        for model in [kept.unwrap(), direct.unwrap()] {
+            let names = model.weights.0;
+            let place = if with_head { names.len() - 1 } else { names.len() / 2 - 1 };
+            assert_eq!(names.iter().position(|name| name == "wte.weight"), Some(place));
+            assert!(model.config.variant.tie_word_embeddings && model.notes.is_empty());
+        }
+    }
 }
 
 #[test]

@@ -14,12 +14,12 @@ use peartree::engine::cpu::CpuEngine;
 use peartree::engine::reference::forward::{self, Hooks};
 use peartree::engine::site::{BlockSite, Site};
 use peartree::engine::{Engine, Unhurried, complete};
-use peartree::model::{Model, ModelLoader, SmallFiles, WeightDtype};
+use peartree::model::{Model, ModelLoader, SmallFiles, Tensors, WeightDtype};
 use peartree::protocol::{
     Answer, AttributeOptions, CongruenceOptions, Convention, EditOptions, LayerArgument, LensOptions, NeuronsOptions,
     PatchOptions, PatchSite, PredictOptions, Prompt, Request, TokenArgument,
 };
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -63,7 +63,7 @@ fn variants() -> Vec<(&'static str, Plain)> {
 }
 
 fn session(plain: &Plain) -> AnySession {
-    AnySession::new(EngineKind::Cpu, "variant".into(), plain.load(WeightDtype::F32).unwrap())
+    AnySession::cpu("variant".into(), plain.load(WeightDtype::F32).unwrap())
 }
 
 fn engine(plain: &Plain) -> CpuEngine {
@@ -140,7 +140,7 @@ fn the_readable_pass_and_f16_are_those_of_f64() {
             let input = Tensor::new(&[CLEAN], &Device::Cpu).unwrap();
             let logits = forward::logits(&model.config, &model.weights, &input, &mut Nothing).unwrap();
             close(name, &logits.flatten_all().unwrap().to_vec1().unwrap(), &run.logits, by);
-            let session = AnySession::new(EngineKind::Cpu, "variant".into(), model);
+            let session = AnySession::cpu("variant".into(), model);
             close(name, &predicted(&session, &CLEAN).0, &run.logits[(CLEAN.len() - 1) * Plain::VOCAB..], by);
         }
     }
@@ -473,7 +473,7 @@ fn a_head_that_comes_before_the_embedding_or_differs_in_its_last_number_is_told_
 /// Loads a model from files, each with the tensors that are chosen.
 fn load_parts(plain: &Plain, parts: &[&dyn Fn(&str) -> bool]) -> peartree::error::Result<Model> {
     let small = SmallFiles { config: plain.config.to_string().into_bytes(), ..SmallFiles::default() };
-    let mut loader = ModelLoader::from_files(&small, WeightDtype::F32)?;
+    let mut loader = ModelLoader::from_files(&small, WeightDtype::F32, Tensors::new())?;
     for (index, is_in) in parts.iter().enumerate() {
         let file = plain.file(is_in);
         loader.begin(&format!("part-{index}.safetensors"), file.len() as u64, None, true)?;
@@ -481,7 +481,7 @@ fn load_parts(plain: &Plain, parts: &[&dyn Fn(&str) -> bool]) -> peartree::error
             loader.push(chunk)?;
         }
     }
-    loader.finish()
+    loader.finish()?.in_order()
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub struct ModelArguments {
 #[derive(Clone, Copy, ValueEnum)]
 pub enum EngineName {
     Cpu,
+    /// The graphics card, by Vulkan, Metal or DX12
+    Gpu,
     /// The slow, readable pass that the others are held against
     Reference,
 }
@@ -59,6 +61,7 @@ impl From<EngineName> for EngineKind {
     fn from(name: EngineName) -> Self {
         match name {
             EngineName::Cpu => EngineKind::Cpu,
+            EngineName::Gpu => EngineKind::Gpu,
             EngineName::Reference => EngineKind::Reference,
         }
     }

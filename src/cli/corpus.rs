@@ -99,7 +99,7 @@ pub fn corpus(session: &AnySession, arguments: &CorpusArguments, no_bos: bool) -
     let files: Vec<(String, u64)> =
         sources.iter().map(|source| (source.name().to_owned(), source.len_bytes())).collect();
     let bytes = files.iter().map(|(_, bytes)| bytes).sum();
-    let plan = complete(Plan::new(&session, &options, files))?;
+    let plan = complete(Plan::new(&session.subject(), &options, files))?;
     let shards = arguments.shard.as_deref().map_or(Ok(Shards::all()), Shards::parse)?;
     let kept = match &arguments.out {
         Some(out) => Kept::find(out, &plan, &shards)?,
@@ -117,7 +117,7 @@ pub fn corpus(session: &AnySession, arguments: &CorpusArguments, no_bos: bool) -
     let documents = documents.under(plan.text_key.clone());
     let bar = progress_bar("reading {bar:32} {bytes} of {total_bytes}, {msg}, {eta} left", bytes);
     let watching = Watching { bar: bar.clone(), read: documents.read_bytes() };
-    let mut pass = Pass::new(session, documents, (plan, shards), before)?;
+    let mut pass = Pass::new(session.subject(), documents, (plan, shards), before)?;
     let (start, began_with) = (Instant::now(), pass.findings().positions);
     let (mut saved, pause) = (Instant::now(), arguments.checkpoint);
     while complete(pass.step(&watching))? {

@@ -13,8 +13,8 @@ use crate::model::layout::{self, Form, Layout, POINTER, is_pointer};
 use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{self, Header};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles};
-use crate::model::weights::canonical;
-use crate::model::{Config, Model, ModelLoader, WeightDtype};
+use crate::model::weights::{HEAD, canonical};
+use crate::model::{Config, Model, ModelLoader, Sink, WeightDtype};
 
 /// One read of the weights.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -32,17 +32,18 @@ pub struct Found {
     pub parts: Vec<String>,
 }
 
-/// Loads the model in a folder.
+/// Loads the model in a folder, its weights as `dtype` into `sink`.
 ///
 /// # Errors
 /// What is wrong with the folder or its files.
-pub fn load(folder: &Path, dtype: WeightDtype) -> Result<Model> {
+pub fn load<K: Sink>(folder: &Path, dtype: WeightDtype, sink: K) -> Result<Model<K>> {
     let found = Found::look(folder)?;
-    let mut loader = ModelLoader::from_files(&found.small, dtype)?;
+    let mut loader = ModelLoader::from_files(&found.small, dtype, sink)?;
     let parts = found.parts.iter().map(|name| found.open(name)).collect::<Result<Vec<_>>>()?;
     if found.layout.is_index {
-        let checked = loader.check_names(&found.tensor_names()?);
-        checked.map_err(|error| error.in_file(found.layout.file))?;
+        let names = found.tensor_names()?;
+        loader.expected().check_names(&names).map_err(|error| error.in_file(found.layout.file))?;
+        loader.foresee(names.contains(HEAD));
     }
     let bar = progress_bar("loading {bar:32} {bytes} of {total_bytes}", parts.iter().map(|part| part.bytes).sum());
     for part in parts {
@@ -141,7 +142,7 @@ impl Part {
     pub fn contents(&self, form: Form) -> Result<Header> {
         let contents = match form {
             Form::Pickle => complete(pytorch::contents(self, self.bytes)),
-            Form::Safetensors => self.header(),
+            Form::Safetensors => complete(safetensors::contents(self)),
         };
         contents.map_err(|error| error.in_file(&self.name))
     }
@@ -168,14 +169,6 @@ impl Part {
         let mut first = [0; 8];
         let len = complete(self.read_at(0, &mut first)).ok().and_then(|()| safetensors::header_bytes(first).ok());
         len.map_or(0, |len| 8 + len as u64)
-    }
-
-    fn header(&self) -> Result<Header> {
-        let mut first = [0; 8];
-        complete(self.read_at(0, &mut first))?;
-        let mut json = vec![0; safetensors::header_bytes(first)?];
-        complete(self.read_at(8, &mut json))?;
-        Header::parse(&json)
     }
 }
 

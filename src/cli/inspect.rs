@@ -13,7 +13,7 @@ use crate::model::layout::Form;
 use crate::model::safetensors::{Dtype, Header, header_bytes};
 use crate::model::small::{BESIDE_CONFIG, SmallFiles, unmarked};
 use crate::model::weights::{HEAD, canonical};
-use crate::model::{Config, ModelLoader, WeightDtype, variant};
+use crate::model::{Config, Expected, ModelLoader, variant};
 use crate::store::address::hex;
 use crate::store::manifest::one_hash;
 use crate::store::survey::Survey;
@@ -156,11 +156,11 @@ impl Inspection {
     fn look_into(&mut self, found: &Found) -> Result<()> {
         // a damaged tokenizer says nothing of the weights
         let alone = SmallFiles { config: found.small.config.clone(), ..SmallFiles::default() };
-        let mut loader = ModelLoader::from_files(&alone, WeightDtype::F32).ok();
+        let mut expected = Expected::from_files(&alone).ok();
         let mut hashes = Vec::new();
         let names = found.tensor_names();
-        if let (Some(loader), Ok(names)) = (&loader, &names) {
-            match loader.check_names(names) {
+        if let (Some(expected), Ok(names)) = (&expected, &names) {
+            match expected.check_names(names) {
                 Ok(note) => self.notes.extend(note),
                 Err(error) => self.refuse(&error.in_file(found.layout.file)),
             }
@@ -180,9 +180,9 @@ impl Inspection {
                 Ok(contents) => {
                     facts.dtype = Some(dtype(&contents).name());
                     let whole = whole_bytes(&part, &contents, found.layout.form);
-                    let checked = loader
+                    let checked = expected
                         .as_mut()
-                        .map(|loader| loader.check(name, part.bytes, &contents, whole, found.layout.is_index));
+                        .map(|expected| expected.check(name, part.bytes, &contents, whole, found.layout.is_index));
                     if let Some(Err(error)) = checked {
                         self.refuse(&error);
                     }

@@ -1,6 +1,7 @@
 //! The command line: turns arguments into a request, runs the session, prints its answer.
 
 mod arguments;
+mod card;
 mod congruence;
 mod corpus;
 mod documents;
@@ -21,7 +22,7 @@ use crate::error::plain::{Form, plain};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::protocol::{Answer, Bytes, CorpusAnswer, Event, Request, TableTask};
-use crate::session::AnySession;
+use crate::session::{AnySession, EngineKind};
 use arguments::{Arguments, Command, ModelArguments};
 
 /// What a person can mend ends with this.
@@ -138,15 +139,15 @@ fn use_threads(threads: usize) -> Result<()> {
 }
 
 fn load(arguments: &ModelArguments, demo: &Demo) -> Result<AnySession> {
-    let (dtype, engine) = (arguments.dtype.into(), arguments.engine.into());
+    let (dtype, engine) = (arguments.dtype.into(), EngineKind::from(arguments.engine));
     let model = match &arguments.model {
-        None => Model::from_bytes(demo.config, Some(demo.tokenizer), demo.weights, dtype)?,
+        None => Model::read(demo.config, Some(demo.tokenizer), demo.weights, dtype, engine.sink(card::open)?)?,
         Some(model) => match hub::source(model, dtype) {
             Some(source) => return hub::load(&source, engine),
-            None => folder::load(model, dtype)?,
+            None => folder::load(model, dtype, engine.sink(card::open)?)?,
         },
     };
-    Ok(AnySession::new(engine, arguments.name(), model))
+    AnySession::of(arguments.name(), model)
 }
 
 /// Moves the bar of a sweep.

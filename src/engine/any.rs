@@ -6,45 +6,42 @@ use std::ops::Range;
 
 use super::cpu::CpuEngine;
 use super::edit::Edit;
-#[cfg(not(target_arch = "wasm32"))]
-use super::gpu::GpuEngine;
 use super::products::{Block, Products, TokenRows};
 #[cfg(not(target_arch = "wasm32"))]
 use super::reference::ReferenceEngine;
-use super::remote::RemoteEngine;
 use super::{
     Activation, BaseRun, Control, Direction, Ends, Engine, Extremes, FinalNorm, Gradients, Readings, SiteSet, TopToken,
 };
 use crate::error::{Error, Result};
 use crate::model::{Config, WeightDtype};
 
+/// The graphics card's.
+#[cfg(not(target_arch = "wasm32"))]
+pub type CardEngine = super::gpu::GpuEngine;
+#[cfg(target_arch = "wasm32")]
+pub type CardEngine = super::remote::RemoteEngine;
+
 pub enum AnyEngine {
     Cpu(CpuEngine),
-    Remote(RemoteEngine),
+    Card(CardEngine),
     #[cfg(not(target_arch = "wasm32"))]
     Reference(ReferenceEngine),
-    #[cfg(not(target_arch = "wasm32"))]
-    Gpu(GpuEngine),
 }
 
 /// A run of one of them.
 pub enum AnyBase {
     Cpu(<CpuEngine as Engine>::Base),
-    Remote(<RemoteEngine as Engine>::Base),
+    Card(<CardEngine as Engine>::Base),
     #[cfg(not(target_arch = "wasm32"))]
     Reference(<ReferenceEngine as Engine>::Base),
-    #[cfg(not(target_arch = "wasm32"))]
-    Gpu(<GpuEngine as Engine>::Base),
 }
 
 /// A cache of one of them.
 pub enum AnyCache {
     Cpu(<CpuEngine as Engine>::Cache),
-    Remote(<RemoteEngine as Engine>::Cache),
+    Card(<CardEngine as Engine>::Cache),
     #[cfg(not(target_arch = "wasm32"))]
     Reference(<ReferenceEngine as Engine>::Cache),
-    #[cfg(not(target_arch = "wasm32"))]
-    Gpu(<GpuEngine as Engine>::Cache),
 }
 
 /// The same expression for every engine.
@@ -52,11 +49,9 @@ macro_rules! on_each {
     ($any:expr, $engine:ident => $what:expr) => {
         match $any {
             AnyEngine::Cpu($engine) => $what,
-            AnyEngine::Remote($engine) => $what,
+            AnyEngine::Card($engine) => $what,
             #[cfg(not(target_arch = "wasm32"))]
             AnyEngine::Reference($engine) => $what,
-            #[cfg(not(target_arch = "wasm32"))]
-            AnyEngine::Gpu($engine) => $what,
         }
     };
 }
@@ -66,11 +61,9 @@ macro_rules! on_own {
     ($kind:ident, $any:expr, $thing:expr, ($engine:ident, $own:ident) => $what:expr) => {
         match ($any, $thing) {
             (AnyEngine::Cpu($engine), $kind::Cpu($own)) => $what,
-            (AnyEngine::Remote($engine), $kind::Remote($own)) => $what,
+            (AnyEngine::Card($engine), $kind::Card($own)) => $what,
             #[cfg(not(target_arch = "wasm32"))]
             (AnyEngine::Reference($engine), $kind::Reference($own)) => $what,
-            #[cfg(not(target_arch = "wasm32"))]
-            (AnyEngine::Gpu($engine), $kind::Gpu($own)) => $what,
             _ => Err(Error::Unsupported("This run is another engine's.".into())),
         }
     };
@@ -80,11 +73,9 @@ impl BaseRun for AnyBase {
     fn ids(&self) -> &[u32] {
         match self {
             AnyBase::Cpu(base) => base.ids(),
-            AnyBase::Remote(base) => base.ids(),
+            AnyBase::Card(base) => base.ids(),
             #[cfg(not(target_arch = "wasm32"))]
             AnyBase::Reference(base) => base.ids(),
-            #[cfg(not(target_arch = "wasm32"))]
-            AnyBase::Gpu(base) => base.ids(),
         }
     }
 }
@@ -137,11 +128,9 @@ impl Engine for AnyEngine {
                 let like = like.and_then(|like| if let AnyBase::Cpu(like) = like { Some(like) } else { None });
                 engine.base(ids, like, keep, control).await.map(AnyBase::Cpu)
             }
-            (AnyEngine::Remote(engine), _) => engine.base(ids, None, keep, control).await.map(AnyBase::Remote),
+            (AnyEngine::Card(engine), _) => engine.base(ids, None, keep, control).await.map(AnyBase::Card),
             #[cfg(not(target_arch = "wasm32"))]
             (AnyEngine::Reference(engine), _) => engine.base(ids, None, keep, control).await.map(AnyBase::Reference),
-            #[cfg(not(target_arch = "wasm32"))]
-            (AnyEngine::Gpu(engine), _) => engine.base(ids, None, keep, control).await.map(AnyBase::Gpu),
         }
     }
 
@@ -183,11 +172,9 @@ impl Engine for AnyEngine {
     fn cache(&self) -> AnyCache {
         match self {
             AnyEngine::Cpu(engine) => AnyCache::Cpu(engine.cache()),
-            AnyEngine::Remote(engine) => AnyCache::Remote(engine.cache()),
+            AnyEngine::Card(engine) => AnyCache::Card(engine.cache()),
             #[cfg(not(target_arch = "wasm32"))]
             AnyEngine::Reference(engine) => AnyCache::Reference(engine.cache()),
-            #[cfg(not(target_arch = "wasm32"))]
-            AnyEngine::Gpu(engine) => AnyCache::Gpu(engine.cache()),
         }
     }
 

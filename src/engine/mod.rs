@@ -1,11 +1,12 @@
 //! Runs a model: named sites, base runs that are kept, and the coarse operations that analyses are written against.
 
 mod answers;
+pub mod any;
 pub mod control;
 pub mod cpu;
 pub mod edit;
 pub mod extremes;
-#[cfg(feature = "card")]
+#[cfg(any(not(target_arch = "wasm32"), feature = "card"))]
 pub mod gpu;
 pub mod plan;
 pub mod products;

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::pytorch::Bytes;
 use crate::error::{Error, Result};
 
 /// No tensor has more sides.
@@ -101,6 +102,18 @@ pub fn header_bytes(first: [u8; 8]) -> Result<usize> {
         )));
     }
     Ok(bytes as usize)
+}
+
+/// The file's table of contents.
+///
+/// # Errors
+/// As [`Header::parse`]; what reading fails with.
+pub async fn contents(file: &impl Bytes) -> Result<Header> {
+    let mut first = [0; 8];
+    file.read_at(0, &mut first).await?;
+    let mut json = vec![0; header_bytes(first)?];
+    file.read_at(8, &mut json).await?;
+    Header::parse(&json)
 }
 
 impl Header {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Config, ModelLoader, SmallFiles, WeightDtype};
+use crate::model::{Config, Expected, SmallFiles, WeightDtype};
 
 /// The hub that ids are looked up at where nobody names another.
 pub const HUB: &str = "https://huggingface.co";
@@ -148,11 +148,11 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// What the small files say, whose tokenizer `loader` has read.
-    pub fn of(loader: &ModelLoader, small: &SmallFiles) -> Option<Beginning> {
-        let tokenizer = loader.vocabulary().tokenizer();
-        let (id, said_by) = small.beginning(tokenizer, loader.config())?;
-        let token = tokenizer.map(|_| loader.vocabulary().text(id));
+    /// What the small files say, whose tokenizer `expected` has read.
+    pub fn of(expected: &Expected, small: &SmallFiles) -> Option<Beginning> {
+        let tokenizer = expected.vocabulary().tokenizer();
+        let (id, said_by) = small.beginning(tokenizer, expected.config())?;
+        let token = tokenizer.map(|_| expected.vocabulary().text(id));
         Some(Beginning { id, token, said_by: said_by.map(str::to_owned) })
     }
 }

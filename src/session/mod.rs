@@ -22,7 +22,7 @@ use crate::protocol::{
     Answer, Event, GenerateOptions, Generation, LayerArgument, ModelInfo, Origin, Prompt, Request, Token, TokenArgument,
 };
 use edits::EditSources;
-pub use engines::{AnySession, EngineKind};
+pub use engines::{AnySession, AnySink, CardSink, EngineKind};
 
 /// One model, its engine, and the runs it made last.
 pub struct Session<E: Engine> {

@@ -17,7 +17,7 @@ use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
 use crate::model::layout::Layout;
 use crate::model::weights::n_parameters;
-use crate::model::{Config, ModelLoader};
+use crate::model::{Config, Expected};
 use crate::protocol::{Beginning, Description, FileOfModel, Source};
 
 impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
@@ -106,16 +106,16 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
     ) -> Result<Weights> {
         let line = self.line(watch);
         let (names, index) = remote::parts(&line, site, introduction, layout).await?;
-        let mut loader = ModelLoader::from_files(&introduction.small, Default::default())?;
+        let mut expected = Expected::from_files(&introduction.small)?;
         let index = index.map(|index| file_of(layout.file, index.len() as u64));
         let mut weights = Weights { files: index.into_iter().collect(), file_dtype: None, beginning: None };
-        weights.beginning = Beginning::of(&loader, &introduction.small);
+        weights.beginning = Beginning::of(&expected, &introduction.small);
         for name in names {
             let file = MemoryFile::default();
             let url = site.url(&name, introduction.commit.as_deref());
             let nothing = (Facts::default(), Spans::default());
             let transfer = Transfer::new(&line, &name, (url, site.token()), &file, nothing, &|_| ());
-            let contents = look(&transfer, layout, &mut loader).await.map_err(|halt| match halt {
+            let contents = look(&transfer, layout, &mut expected).await.map_err(|halt| match halt {
                 Halt::Failed(error) => error,
                 Halt::Spoiled(error) => error.into(),
                 Halt::Changed | Halt::NoRanges => {

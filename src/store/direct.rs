@@ -11,11 +11,12 @@ use super::wire::{Ask, Body, Head, Wire};
 use crate::engine::Control;
 use crate::error::{Error, Result};
 use crate::model::layout::{self, Form, LAYOUTS, Layout, is_pointer};
+use crate::model::load::has_head;
 use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{Header, header_bytes};
 use crate::model::small::{FORMS_OF_TOKENIZERS, SAYS_BEGINNING, SmallFiles};
 use crate::model::weights::n_parameters;
-use crate::model::{Config, Model, ModelLoader};
+use crate::model::{Config, Expected, Model, ModelLoader, Sink};
 use crate::protocol::{
     Beginning, Description, FileOfModel, Place, PlacedFile, Progress, Room, Stage, Unit, WeightDtype,
 };
@@ -48,14 +49,19 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
         Some(Direct { wire, files, watch })
     }
 
-    /// Loads the model, its weights held as `dtype`.
+    /// Loads the model, its weights as `dtype` into `sink`.
     ///
     /// # Errors
     /// [`Error::Read`] when a file can't be had, [`Error::NotThere`] when there is none; [`Error::NoWeights`]; what
     /// [`ModelLoader`] finds wrong.
-    pub async fn load(&self, dtype: WeightDtype) -> Result<Model> {
-        let mut loader = ModelLoader::from_files(&self.small().await?, dtype)?;
-        let (layout, names) = self.weights(loader.config()).await?;
+    pub async fn load<K: Sink>(&self, dtype: WeightDtype, sink: K) -> Result<Model<K>> {
+        let mut loader = ModelLoader::from_files(&self.small().await?, dtype, sink)?;
+        let (layout, names) = self.weights(loader.expected().config()).await?;
+        if layout.is_index
+            && let Some(head) = self.any_has_head(&layout, &names).await
+        {
+            loader.foresee(head);
+        }
         for name in &names {
             let contents = match layout.form {
                 Form::Pickle => Some(self.contents(name, &layout, true).await?.0),
@@ -76,17 +82,17 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
     /// As [`Direct::load`].
     pub async fn describe(&self, name: &str, room: Room) -> Result<Description> {
         let small = self.small().await?;
-        let mut loader = ModelLoader::from_files(&small, WeightDtype::F32)?;
-        let (layout, names) = self.weights(loader.config()).await?;
+        let mut expected = Expected::from_files(&small)?;
+        let (layout, names) = self.weights(expected.config()).await?;
         let mut files: Vec<_> = small.all().map(|(name, bytes)| file_of(name, bytes.len() as u64)).collect();
         let mut dtype = None;
         for name in names {
             let (header, bytes, whole) = self.contents(&name, &layout, false).await?;
-            loader.check(&name, bytes, &header, whole, layout.is_index)?;
+            expected.check(&name, bytes, &header, whole, layout.is_index)?;
             dtype = dtype.or(file_dtype(&header));
             files.push(FileOfModel { name, bytes });
         }
-        let config = loader.config().clone();
+        let config = expected.config().clone();
         let bytes = files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.bytes));
         Ok(Description {
             name: name.to_owned(),
@@ -101,7 +107,7 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
             memory: fit::needs(&config),
             room,
             files,
-            beginning: Beginning::of(&loader, &small),
+            beginning: Beginning::of(&expected, &small),
             config,
         })
     }
@@ -137,6 +143,15 @@ impl<'a, W: Wire, C: Control> Direct<'a, W, C> {
             false => vec![layout.file.to_owned()],
         };
         Ok((layout, names))
+    }
+
+    /// Whether any part has a head; unknown where a table of contents can't be had, which is said when the part is read.
+    async fn any_has_head(&self, layout: &Layout, parts: &[String]) -> Option<bool> {
+        let mut any = false;
+        for name in parts {
+            any |= has_head(&self.contents(name, layout, false).await.ok()?.0);
+        }
+        Some(any)
     }
 
     async fn try_layouts(&self) -> Result<Layout> {

@@ -24,7 +24,7 @@ use super::watch::{Meter, Watch};
 use super::wire::Wire;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
-use crate::model::ModelLoader;
+use crate::model::Expected;
 use crate::model::layout::Layout;
 use crate::model::small::BESIDE_CONFIG;
 use crate::protocol::Stage;
@@ -97,10 +97,10 @@ impl<W: Wire, S: Storage, D: Device, C: Control> Job<'_, W, S, D, C> {
 
     /// Gets the headers of all files, and what else is known of them, before anything else is fetched.
     async fn look(&self, layout: &Layout, transfers: &[Transfer<'_, W, D, C, S::File>]) -> Result<Target, Halt> {
-        let mut loader = ModelLoader::from_files(&self.introduction.small, Default::default())?;
+        let mut expected = Expected::from_files(&self.introduction.small)?;
         let (mut parts, mut file_dtype) = (Vec::new(), None);
         for transfer in transfers {
-            let contents = look(transfer, layout, &mut loader).await?;
+            let contents = look(transfer, layout, &mut expected).await?;
             file_dtype = file_dtype.or(look::file_dtype(&contents.header));
             self.learn_hash(transfer)?;
             let Facts { etag, sha256, .. } = transfer.facts.borrow().clone();

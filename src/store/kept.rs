@@ -13,9 +13,11 @@ use super::watch::{Meter, Watch};
 use super::wire::Wire;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
+use crate::model::load::has_head;
 use crate::model::pytorch::{self, Bytes};
+use crate::model::safetensors;
 use crate::model::small::{BESIDE_CONFIG, SmallFiles};
-use crate::model::{Config, Model, ModelLoader};
+use crate::model::{Config, Model, ModelLoader, Sink};
 use crate::protocol::{Kept, KeptModel, Stage, WeightDtype};
 
 impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
@@ -113,19 +115,25 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         Ok(held.manifest.kept(key))
     }
 
-    /// Builds a kept model, its weights held as `dtype`.
+    /// Builds a kept model, its weights as `dtype` in `sink`.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] where a file isn't as long, or a small one not the same, as it was written down; what
     /// [`ModelLoader`] finds wrong.
-    pub async fn build<C: Control>(
+    pub async fn build<C: Control, K: Sink>(
         &self,
         held: &Held<D::Lock>,
         dtype: WeightDtype,
+        sink: K,
         watch: &Watch<'_, C>,
-    ) -> Result<Model> {
-        let mut loader = ModelLoader::from_files(&self.small_files(held).await?, dtype)?;
+    ) -> Result<Model<K>> {
+        let mut loader = ModelLoader::from_files(&self.small_files(held).await?, dtype, sink)?;
         let files = self.weights(held).await?;
+        if held.manifest.is_in_parts()
+            && let Some(head) = any_has_head(&files).await
+        {
+            loader.foresee(head);
+        }
         let all = files.iter().map(|(_, facts)| facts.bytes).sum();
         let meter = Meter::new(watch, &self.device, Stage::Reading, self.named(held), all);
         let mut block = vec![0; BLOCK_BYTES];
@@ -210,6 +218,19 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         self.storage.delete(&held.key).await?;
         Ok(StoreError::Damaged { what: held.manifest.provenance.name.clone() }.into())
     }
+}
+
+/// Whether any part has a head; unknown where a table of contents can't be read, which is said when the part's turn comes.
+async fn any_has_head<F: StoredFile>(parts: &[(F, &FileFacts)]) -> Option<bool> {
+    let mut any = false;
+    for (file, FileFacts { name, bytes, .. }) in parts {
+        let contents = match name.ends_with(".bin") {
+            true => pytorch::contents(&Stored(file), *bytes).await,
+            false => safetensors::contents(&Stored(file)).await,
+        };
+        any |= has_head(&contents.ok()?);
+    }
+    Some(any)
 }
 
 /// A kept file, for who reads it from anywhere.

@@ -7,7 +7,7 @@ use super::transfer::{Halt, Transfer};
 use super::wire::Wire;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
-use crate::model::ModelLoader;
+use crate::model::Expected;
 use crate::model::layout::{Form, Layout};
 use crate::model::pytorch::{self, Bytes};
 use crate::model::safetensors::{Header, header_bytes};
@@ -20,15 +20,15 @@ pub struct Contents {
     pub header: Header,
 }
 
-/// Gets a file's header and compares it with the model's config, which `loader` knows, before anything else of the file
-/// is fetched.
+/// Gets a file's header and compares it with the model's config, of which files are `expected`, before
+/// anything else of the file is fetched.
 ///
 /// # Errors
 /// [`crate::error::Error::Weights`] for a damaged file or another model's; as [`Transfer::reach`].
 pub async fn look<W: Wire, D: Device, C: Control, F: StoredFile>(
     transfer: &Transfer<'_, W, D, C, F>,
     layout: &Layout,
-    loader: &mut ModelLoader,
+    expected: &mut Expected,
 ) -> Result<Contents, Halt> {
     transfer.probe().await?;
     let (header, bytes) = match layout.form {
@@ -36,7 +36,7 @@ pub async fn look<W: Wire, D: Device, C: Control, F: StoredFile>(
         Form::Safetensors => look_into_safetensors(transfer).await?,
     };
     let said = transfer.facts.borrow_mut().bytes.replace(bytes).unwrap_or(bytes);
-    loader.check(transfer.what(), said, &header, bytes, layout.is_index)?;
+    expected.check(transfer.what(), said, &header, bytes, layout.is_index)?;
     Ok(Contents { bytes, header })
 }
 

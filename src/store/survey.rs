@@ -16,7 +16,7 @@ use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
 use crate::model::layout::Layout;
 use crate::model::safetensors::Header;
-use crate::model::{ModelLoader, SmallFiles};
+use crate::model::{Expected, SmallFiles};
 
 /// A model that was looked at.
 #[derive(Default)]
@@ -77,14 +77,14 @@ impl<W: Wire, S: Storage, D: Device> Store<W, S, D> {
         survey.weights.extend(index.map(|index| (layout.file.to_owned(), index.len() as u64, None)));
         // a damaged tokenizer says nothing of the weights
         let alone = SmallFiles { config: introduction.small.config.clone(), ..SmallFiles::default() };
-        let mut loader = ModelLoader::from_files(&alone, Default::default())?;
+        let mut expected = Expected::from_files(&alone)?;
         let mut hashes = Vec::new();
         for name in &names {
             let file = MemoryFile::default();
             let url = site.url(name, introduction.commit.as_deref());
             let nothing = (Facts::default(), Spans::default());
             let transfer = Transfer::new(&line, name, (url, site.token()), &file, nothing, &|_| ());
-            let looked = look(&transfer, layout, &mut loader).await;
+            let looked = look(&transfer, layout, &mut expected).await;
             let said = introduction.facts(name);
             let bytes = transfer.bytes().or(said.bytes).unwrap_or(0);
             hashes.extend(transfer.facts.borrow().sha256.clone().or(said.sha256));

@@ -8,8 +8,9 @@ use super::files::Files;
 use super::wire::Fetch;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
+use crate::model::Tensors;
 use crate::protocol::{Answer, Event, Progress, Request, Source};
-use crate::session::{AnySession, EngineKind};
+use crate::session::{AnySession, AnySink};
 use crate::store::Store;
 use crate::store::address::Site;
 use crate::store::direct::Direct;
@@ -50,9 +51,9 @@ impl Library {
     ) -> Result<AnySession> {
         let on_progress = |progress: Progress| on_event(Event::Progress(progress));
         let watch = Watch { control, on_progress: &on_progress };
-        let dtype = source.dtype.unwrap_or_default();
+        let (dtype, sink) = (source.dtype.unwrap_or_default(), AnySink::Cpu(Tensors::new()));
         if let Some(direct) = Direct::of(&source.place, &Fetch, &watch) {
-            return Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), direct.load(dtype).await?));
+            return AnySession::of(source.name.clone(), direct.load(dtype, sink).await?);
         }
         let site = Site::of(&source.place)?.ok_or_else(not_a_site)?;
         let store = self.store().await;
@@ -65,12 +66,12 @@ impl Library {
         if is_tight {
             loaded.take();
         }
-        let model = store.build(&held, dtype, &watch).await?;
+        let model = store.build(&held, dtype, sink, &watch).await?;
         if store.storage.is_transient() {
             // it would take the model's memory once more
             store.storage.delete(&held.key).await?;
         }
-        Ok(AnySession::new(EngineKind::Cpu, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        Ok(AnySession::of(source.name.clone(), model)?.from_origin(Some(held.manifest.origin())))
     }
 
     /// Answers what is asked about kept models and those that could be.

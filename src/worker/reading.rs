@@ -140,7 +140,7 @@ impl Desk {
         }
         // numbers and words can always be written
         let config = serde_json::to_string(&session.info().config).unwrap_or_default();
-        let cut = serde_json::to_string(&session.as_ref().cut()).unwrap_or_default();
+        let cut = serde_json::to_string(&session.cut()).unwrap_or_default();
         let texts: Array = session.token_texts().into_iter().map(JsValue::from).collect();
         self.post(Message::new(from_worker::MODEL, id, &[config.into(), texts.into(), cut.into()]), None);
     }
@@ -207,7 +207,7 @@ impl Desk {
                     self.post(value(id, hash.map(JsValue::from)), None);
                 }
                 from_reader::TOKEN => {
-                    let token = session.as_ref().token(&message.text(2)).await;
+                    let token = session.subject().token(&message.text(2)).await;
                     self.post(value(id, token.map(JsValue::from)), None);
                 }
                 from_reader::LOOK => self.look(id, &message, session, control).await,
@@ -242,7 +242,7 @@ impl Desk {
             let layer = Message::new(from_worker::LAYER, id, &[JsValue::from(layer as u32), copy.into()]);
             self.post(layer, Some(&buffers));
         };
-        let looked = match session.look(&rows, &watch, control, on_layer).await {
+        let looked = match session.subject().look(&rows, &watch, control, on_layer).await {
             Ok(likeliest) => {
                 // a vocabulary has fewer tokens than i32 has numbers
                 let likeliest: Vec<i32> = likeliest.iter().map(|id| id.map_or(-1, |id| id as i32)).collect();

@@ -9,7 +9,7 @@ use peartree::engine::{Unhurried, complete};
 use peartree::error::Result;
 use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, Event, GenerateOptions, Prompt, Request};
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -119,7 +119,7 @@ pub fn greedy(prompt: Prompt, max: usize) -> GenerateOptions {
 }
 
 pub fn session() -> AnySession {
-    AnySession::new(EngineKind::Cpu, "model-p".into(), model())
+    AnySession::cpu("model-p".into(), model())
 }
 
 pub fn ask(session: &AnySession, request: Request) -> Result<Answer> {

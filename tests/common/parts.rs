@@ -2,7 +2,7 @@
 
 use peartree::model::Model;
 use peartree::protocol::{Answer, PredictOptions, Prompt, Request};
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 use serde_json::{Value, json};
 
 use super::{WEIGHTS, ask};
@@ -16,11 +16,15 @@ pub struct Parts {
 }
 
 pub fn parts() -> Parts {
-    let end = 8 + u64::from_le_bytes(*WEIGHTS.first_chunk().unwrap()) as usize;
-    Parts { header: serde_json::from_slice(&WEIGHTS[8..end]).unwrap(), data: WEIGHTS[end..].to_vec() }
+    Parts::of(WEIGHTS)
 }
 
 impl Parts {
+    pub fn of(file: &[u8]) -> Parts {
+        let end = 8 + u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+        Parts { header: serde_json::from_slice(&file[8..end]).unwrap(), data: file[end..].to_vec() }
+    }
+
     pub fn file(&self) -> Vec<u8> {
         let header = serde_json::to_vec(&self.header).unwrap();
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
@@ -36,6 +40,15 @@ impl Parts {
     pub fn range(&self, name: &str) -> std::ops::Range<usize> {
         let at = |i: usize| self.header[name]["data_offsets"][i].as_u64().unwrap() as usize;
         at(0)..at(1)
+    }
+
+    /// With the embedding once more, as the unembedding.
+    pub fn with_tied_head(mut self) -> Parts {
+        let (whole, start) = (parts(), self.data.len());
+        self.data.extend_from_slice(&whole.data[whole.range("wte.weight")]);
+        let (shape, offsets) = (&whole.header["wte.weight"]["shape"], [start, self.data.len()]);
+        self.header["lm_head.weight"] = json!({"dtype": "F32", "shape": shape, "data_offsets": offsets});
+        self
     }
 
     /// The same tensors under other names and in another type.
@@ -75,7 +88,7 @@ pub fn halves() -> (Vec<(&'static str, Vec<u8>)>, Vec<u8>) {
 
 pub fn logits(model: Model) -> Vec<f32> {
     let options = PredictOptions { prompt: Prompt::Text(PROMPT.into()), top: usize::MAX, no_bos: false };
-    match ask(&AnySession::new(EngineKind::Cpu, "test".into(), model), Request::Predict(options)).unwrap() {
+    match ask(&AnySession::cpu("test".into(), model), Request::Predict(options)).unwrap() {
         Answer::Prediction(mut prediction) => {
             prediction.top.sort_by_key(|candidate| candidate.id);
             prediction.top.iter().map(|candidate| candidate.logit).collect()

@@ -34,11 +34,11 @@ fn plan(session: &AnySession) -> Plan {
         top: 2,
         ..CorpusOptions::default()
     };
-    complete(Plan::new(&session, &options, vec![("a.json".into(), 1)])).unwrap()
+    complete(Plan::new(&session.subject(), &options, vec![("a.json".into(), 1)])).unwrap()
 }
 
 fn findings(session: &AnySession) -> Findings {
-    let mut pass = Pass::new(session, texts(), (plan(session), Shards::all()), None).unwrap();
+    let mut pass = Pass::new(session.subject(), texts(), (plan(session), Shards::all()), None).unwrap();
     complete(pass.step(&Unhurried)).unwrap();
     pass.findings().clone()
 }
@@ -63,7 +63,7 @@ fn use_findings(found: &Findings, session: &AnySession) -> Result<()> {
     folder::write(&merged, Bins::Floor, &[], |_, _| Ok(()))?;
     // to go on from there, if it is of the plan that is asked for
     let (plan, shards) = (plan(session), found.shards.clone());
-    let mut pass = Pass::new(session, texts(), (plan, shards), Some(found.clone()))?;
+    let mut pass = Pass::new(session.subject(), texts(), (plan, shards), Some(found.clone()))?;
     while complete(pass.step(&Unhurried))? {}
     pass.finish();
     Ok(())

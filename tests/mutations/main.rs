@@ -11,6 +11,8 @@ mod chance; // what is done to files
 mod common;
 mod kept; // checkpoints, tables, published folders
 mod links;
+#[path = "../common/memory.rs"]
+mod memory;
 mod models; // config, weights, index
 mod pickles;
 mod samples; // tokenizers of every kind

@@ -4,7 +4,7 @@ use peartree::error::{Error, Result};
 use peartree::model::layout::{LAYOUTS, parts};
 use peartree::model::{Config, Model, ModelLoader, WeightDtype};
 use peartree::protocol::{GenerateOptions, PredictOptions, Prompt, Request};
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
@@ -26,7 +26,7 @@ fn try_model(watch: &mut Watch, what: &str, (config, weights): (&[u8], &[u8]), d
 /// # Errors
 /// Another than that.
 pub fn use_model(model: Model) -> Result<()> {
-    let session = AnySession::new(EngineKind::Cpu, "mutated".into(), model);
+    let session = AnySession::cpu("mutated".into(), model);
     let prompt = Prompt::Ids(vec![1, 2, 3]);
     for request in [
         Request::Predict(PredictOptions { prompt: prompt.clone(), top: 3, no_bos: true }),
@@ -130,12 +130,12 @@ fn headers_of_one_tensor_of_everything_and_of_many_sides_are_refused() {
 /// The index first, then the files that it names, as far as they are there.
 fn load_parts(index: &[u8], files: &[(&str, Vec<u8>)]) -> Result<()> {
     let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F32)?;
-    for name in parts(&LAYOUTS[1], index, loader.config())? {
+    for name in parts(&LAYOUTS[1], index, loader.expected().config())? {
         let Some((_, bytes)) = files.iter().find(|(file, _)| *file == name) else { continue };
         loader.begin(&name, bytes.len() as u64, None, true)?;
         loader.push(bytes)?;
     }
-    use_model(loader.finish()?)
+    use_model(loader.finish()?.in_order()?)
 }
 
 #[test]

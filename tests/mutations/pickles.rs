@@ -27,7 +27,7 @@ fn try_pickle(watch: &mut Watch, what: &str, file: &[u8]) {
         let mut loader = ModelLoader::new(CONFIG, None, None, WeightDtype::F32)?;
         loader.begin("pytorch_model.bin", file.len() as u64, Some(contents), false)?;
         loader.push(file)?;
-        use_model(loader.finish()?)
+        use_model(loader.finish()?.in_order()?)
     };
     let result = watch.tried(what, file.len(), load);
     let is_typed = matches!(result, Ok(()) | Err(Error::Weights(_) | Error::WeightsIn { .. }));

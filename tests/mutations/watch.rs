@@ -1,6 +1,5 @@
 //! Watches what an input does: whether anything panics, how long it takes, and how much memory it holds at its most.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
@@ -10,6 +9,7 @@ use peartree::error::Result;
 use peartree::model::Tokenizer;
 
 use crate::chance::{Chance, inputs, seed};
+use crate::memory::most_held;
 
 /// No input may take longer of the processor …
 const LONGEST: Duration = Duration::from_secs(20);
@@ -18,27 +18,6 @@ const LONGEST_BY_CLOCK: Duration = Duration::from_secs(180);
 /// What any file may take of memory, and for each of its bytes.
 const ROOM_BYTES: usize = 64 << 20;
 const ROOM_SHARE: usize = 3;
-
-/// Counts what is held.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST_HELD.fetch_max(held, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Panics so far, those that were caught too.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
@@ -76,11 +55,9 @@ impl Watch {
     /// Lets `run` at an input of so many bytes.
     #[track_caller]
     pub fn tried<T>(&mut self, what: &str, bytes: usize, run: impl FnOnce() -> Result<T>) -> Result<T> {
-        let (start, panics, before) = (worked(), PANICS.load(Ordering::Relaxed), HELD.load(Ordering::Relaxed));
+        let (start, panics) = (worked(), PANICS.load(Ordering::Relaxed));
         *locked(&NOW) = Some((Instant::now(), format!("{}, {what}", self.kind)));
-        MOST_HELD.store(HELD.load(Ordering::Relaxed), Ordering::Relaxed);
-        let result = catch_unwind(AssertUnwindSafe(run));
-        let held = MOST_HELD.load(Ordering::Relaxed).saturating_sub(before);
+        let (result, held) = most_held(|| catch_unwind(AssertUnwindSafe(run)));
         *locked(&NOW) = None;
         let (took, kind) = (worked().saturating_sub(start), self.kind);
         let Ok(result) = result else { panic!("{kind}, {what}: a panic") };

@@ -15,7 +15,7 @@ use peartree::protocol::{
     LayerArgument, LensOptions, LogitLens, NeuronValue, Neurons, NeuronsOptions, Outcome, Request, SearchKind,
     SearchOptions, StudyAnswer, Token, TokenArgument, TokenValue,
 };
-use peartree::session::{AnySession, EngineKind};
+use peartree::session::AnySession;
 
 use super::{CLEAN, CORRUPTED};
 use crate::text::document;
@@ -64,7 +64,7 @@ macro_rules! expect {
 impl Teller {
     pub fn new(model: Model) -> Self {
         let d_mlp = model.config.d_mlp;
-        Teller { session: AnySession::new(EngineKind::Cpu, "demo".into(), model), d_mlp }
+        Teller { session: AnySession::cpu("demo".into(), model), d_mlp }
     }
 
     fn ask(&self, request: Request) -> Result<Answer> {
@@ -141,8 +141,9 @@ impl Teller {
             neurons: pairs.iter().map(|(layer, neuron, id)| format!("{layer}:{neuron}:#{id}")).collect(),
             ..CorpusOptions::default()
         };
-        let plan = complete(Plan::new(&&self.session, &options, vec![("held-out.json".into(), 1)]))?;
-        let mut pass = Pass::new(&self.session, Documents::new([Rc::new(source) as _]), (plan, Shards::all()), None)?;
+        let plan = complete(Plan::new(&self.session.subject(), &options, vec![("held-out.json".into(), 1)]))?;
+        let mut pass =
+            Pass::new(self.session.subject(), Documents::new([Rc::new(source) as _]), (plan, Shards::all()), None)?;
         while complete(pass.step(&Unhurried))? {}
         let answer = self.session.corpus_answer(&pass.finish(), options.bins);
         let follows = |study: &StudyAnswer| {

@@ -12,6 +12,7 @@ mod wire;
 
 use std::path::Path;
 
+use super::card;
 use super::folder::is_file_of_a_model;
 use super::inspect::{self, Inspection};
 use crate::engine::{Unhurried, complete};
@@ -55,8 +56,8 @@ pub fn load(source: &Source, engine: EngineKind) -> Result<AnySession> {
     let watch = Watch { control: &Unhurried, on_progress: &on_progress };
     complete(async {
         let held = store.fetch(source, &site, &watch).await?;
-        let model = store.build(&held, source.dtype.unwrap_or_default(), &watch).await?;
-        Ok(AnySession::new(engine, source.name.clone(), model).from_origin(Some(held.manifest.origin())))
+        let model = store.build(&held, source.dtype.unwrap_or_default(), engine.sink(card::open)?, &watch).await?;
+        Ok(AnySession::of(source.name.clone(), model)?.from_origin(Some(held.manifest.origin())))
     })
 }
 

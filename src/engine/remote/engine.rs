@@ -26,7 +26,7 @@ pub struct RemoteEngine {
 }
 
 /// A run that is kept at the other end.
-pub struct RemoteBase{
+pub struct RemoteBase {
     ids: Vec<u32>,
     kept: Kept,
 }
@@ -35,19 +35,19 @@ pub struct RemoteBase{
 pub struct RemoteCache(Kept);
 
 /// Something at the other end, which is let go of here.
-struct Kept{
+struct Kept {
     handle: Handle,
     line: Rc<dyn Line>,
 }
 
-implDrop for Kept {
+impl Drop for Kept {
     fn drop(&mut self) {
         // a number and a tag can always be written
         self.line.tell(write(&Word::Forget(self.handle)).unwrap_or_default());
     }
 }
 
-implBaseRun for RemoteBase {
+impl BaseRun for RemoteBase {
     fn ids(&self) -> &[u32] {
         &self.ids
     }
@@ -60,7 +60,7 @@ struct Asked<'a> {
     is_over: bool,
 }
 
-implDrop for Asked<'_> {
+impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if !self.is_over {
             self.line.tell(write(&Word::Stop(self.id)).unwrap_or_default());
@@ -78,7 +78,7 @@ macro_rules! expect {
     };
 }
 
-implRemoteEngine {
+impl RemoteEngine {
     /// Around a line to a host of an engine that has the model.
     pub fn new(config: Config, dtype: WeightDtype, line: Rc<dyn Line>) -> Self {
         RemoteEngine { config, dtype, line, next: Cell::new(0) }
@@ -129,7 +129,7 @@ fn lists(rows: &[&[u32]]) -> Vec<Vec<u32>> {
     rows.iter().map(|row| row.to_vec()).collect()
 }
 
-implEngine for RemoteEngine {
+impl Engine for RemoteEngine {
     type Base = RemoteBase;
     type Cache = RemoteCache;
 
@@ -182,13 +182,7 @@ implEngine for RemoteEngine {
         Ok(RemoteBase { ids: ids.to_vec(), kept })
     }
 
-    async fn read(
-        &self,
-        base: &RemoteBase,
-        sites: &SiteSet,
-        from: usize,
-        control: &impl Control,
-    ) -> Result<Readings> {
+    async fn read(&self, base: &RemoteBase, sites: &SiteSet, from: usize, control: &impl Control) -> Result<Readings> {
         let operation = Operation::Read(base.kept.handle, sites.iter().collect(), from);
         expect!(self.plain(operation, control).await?, Readings)
     }
@@ -294,7 +288,7 @@ implEngine for RemoteEngine {
     }
 }
 
-implProducts for RemoteEngine {
+impl Products for RemoteEngine {
     async fn token_products(&self, of: TokenRows, direction: &[f32]) -> Result<Vec<f32>> {
         expect!(self.plain(Operation::TokenProducts(of, direction.to_vec()), &Unhurried).await?, Floats)
     }
