@@ -7,7 +7,7 @@ import path from "node:path";
 
 const inSite = (name) => path.join(process.env.TRUNK_STAGING_DIR, name);
 
-/** Renames one worker's files and writes the loader that `script` makes of their new name. */
+/** Renames one program's files and, of a worker, writes the loader that `script` makes of their new name. */
 function hashed(stem, script) {
   const hash = createHash("sha256")
     .update(readFileSync(inSite(`${stem}.js`)))
@@ -17,6 +17,7 @@ function hashed(stem, script) {
   const name = `${stem}-${hash}`;
   renameSync(inSite(`${stem}.js`), inSite(`${name}.js`));
   renameSync(inSite(`${stem}_bg.wasm`), inSite(`${name}_bg.wasm`));
+  if (!script) return name;
   writeFileSync(inSite(`${name}_loader.js`), script(name));
   return `./${name}_loader.js`;
 }
@@ -31,9 +32,20 @@ addEventListener("message", ({ data }) => data === "?" && postMessage("here"));
 navigator.locks?.request(name, () => (postMessage("held"), new Promise(() => {}))).catch(() => {});
 `;
 
+// The graphics card's program, a module: started when the worker first asks for it (src/worker/card.rs).
+const card = hashed("card");
+const starts = `var cards;
+function card() {
+  return (cards ??= import("./${card}.js").then(async (program) => {
+    await program.default({ module_or_path: "./${card}_bg.wasm" });
+    return program;
+  }));
+}
+`;
+
 const start = (name) => `wasm_bindgen({ module_or_path: "./${name}_bg.wasm" });`;
 
-const only = (name) => `${life}importScripts("./${name}.js");\n${start(name)}\n`;
+const only = (name) => `${life}${starts}importScripts("./${name}.js");\n${start(name)}\n`;
 const plain = hashed("worker", only);
 const reader = hashed("reader", only);
 

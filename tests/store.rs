@@ -45,7 +45,7 @@ fn hub() -> Hub {
 fn source(revision: Option<&str>, token: Option<&str>) -> Source {
     let (revision, token) = (revision.map(str::to_owned), token.map(str::to_owned));
     let place = HubPlace { host: Some("https://hub.example".into()), repo: REPO.into(), revision, token };
-    Source { name: REPO.into(), place: Place::Hub(place), threads: None, dtype: None }
+    Source { name: REPO.into(), place: Place::Hub(place), threads: None, dtype: None, engine: None }
 }
 
 /// A store over these, and a way to use it.

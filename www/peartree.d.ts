@@ -239,7 +239,8 @@ export type ModelArgument = string | { base: string } | File[];
 export interface SourceOptions {
   /** How the matrices are held in memory: `"f32"` if not said. */
   dtype?: "f32" | "f16";
-  engine?: "cpu";
+  /** What computes; the graphics card where it is in use already, the processor otherwise, if not said. */
+  engine?: "cpu" | "webgpu";
   threads?: number;
   /** Of a hub's model: a branch, a tag or a commit. If not said, what is kept of the model, or else `"main"`. */
   revision?: string;
@@ -295,7 +296,8 @@ export interface Kept { models: KeptModel[]; room: Room }
 
 export interface Info {
   version: string;
-  engine: "cpu";
+  engine: "cpu" | "webgpu";
+  /** The graphics card's name, while it computes. */
   adapter: string | null;
   threads: number;
   simd: boolean;

@@ -14,8 +14,9 @@ const PREFIX = `peartree ${new URL(SCOPE).pathname} `; // an origin may hold oth
 const CACHE = PREFIX + SITE.version;
 const HASHED = /[-/][0-9a-f]{12,16}[._/]/;
 const INDEX = ["", "index.html"];
-/** What reads texts, and the site's own texts: a first visit has no use for them, so they are kept once one of them is asked for. */
-const LATER = /^(reader-|corpora\/)/;
+/** What reads texts, and the site's own texts; the graphics card's program: a first visit has no use for them, so each kind is kept once one of it is asked for. */
+const LATERS = [/^(reader-|corpora\/)/, /^card-/];
+const LATER = { test: (path) => LATERS.some((kind) => kind.test(path)) };
 const PATIENCE_MS = 3000;
 const WANTS = new URL(location).searchParams;
 
@@ -32,7 +33,8 @@ addEventListener("fetch", (event) => {
   const path = (url.origin + url.pathname).slice(SCOPE.length);
   // the reader, which asks for ranges, takes the whole as well
   if (request.headers.has("range") && !LATER.test(path)) return;
-  if (HASHED.test(path) && LATER.test(path)) event.waitUntil(keepLater());
+  const later = HASHED.test(path) && LATERS.find((kind) => kind.test(path));
+  if (later) event.waitUntil(keepLater(later));
   if (request.mode !== "navigate") {
     if (HASHED.test(path)) event.respondWith(file(request, path).then(answer));
   } else if (url.searchParams.get("offline") === "off") {
@@ -68,8 +70,8 @@ async function install() {
 }
 
 /** Keeps what this version has for later, where the version itself is kept. */
-async function keepLater() {
-  for (const name of Object.keys(SITE.files).filter((name) => LATER.test(name))) {
+async function keepLater(kind) {
+  for (const name of Object.keys(SITE.files).filter((name) => kind.test(name))) {
     const url = new URL(name, SCOPE).href;
     if (!(await caches.has(CACHE)) || (await find(url, CACHE))) continue;
     const options = { integrity: SITE.files[name], credentials: "same-origin", cache: "force-cache" };

@@ -17,7 +17,8 @@ use super::sources::{HubOptions, source};
 use crate::error::Error;
 use crate::protocol::json::{Json, PartialJson};
 use crate::protocol::{
-    Answer, Bench, BenchTask, Bytes, Event, Failure, Lane, Request, Source, SweepOptions, TableTask, WeightDtype,
+    Answer, Bench, BenchTask, Bytes, EngineWish, Event, Failure, Lane, Request, Source, SweepOptions, TableTask,
+    WeightDtype,
 };
 
 /// The object behind `window.peartree`.
@@ -168,9 +169,9 @@ impl Peartree {
         send: impl FnOnce(&Client, Call, Source) -> Promise,
     ) -> Promise {
         let call = Call::new(options);
-        let source = call.load_options().and_then(|(threads, dtype, hub)| {
+        let source = call.load_options().and_then(|LoadOptions { threads, dtype, engine, hub }| {
             let source = source(model, hub).map_err(|error| Failure::from(&error))?;
-            Ok(Source { threads, dtype, ..source })
+            Ok(Source { threads, dtype, engine, ..source })
         });
         match source {
             Ok(source) => send(&self.client, call, source),
@@ -264,6 +265,14 @@ struct Call {
     signal: Option<AbortSignal>,
 }
 
+/// How a model is to be loaded, as far as that is said.
+struct LoadOptions {
+    threads: Option<u32>,
+    dtype: Option<WeightDtype>,
+    engine: Option<EngineWish>,
+    hub: HubOptions,
+}
+
 impl Call {
     fn new(options: Option<Object>) -> Self {
         // a copy: the caller's object stays as it is. Made of its entries: assigning `__proto__` would give it a parent
@@ -301,19 +310,16 @@ impl Call {
         self.refuse_others(|name| name.as_string().is_some_and(|name| names.contains(&name.as_str())))
     }
 
-    /// `load`'s own options: how many threads, which type of weights, and how to ask a hub, if said. Of engines there is
-    /// one as yet.
-    fn load_options(&self) -> Result<(Option<u32>, Option<WeightDtype>, HubOptions), Failure> {
+    /// `load`'s own options.
+    fn load_options(&self) -> Result<LoadOptions, Failure> {
         self.takes_only(&["engine", "dtype", "threads", "hub", "revision", "token"])?;
         let read = |name: &str| {
             let value = Reflect::get(&self.options, &name.into()).unwrap_or(JsValue::UNDEFINED);
             (!value.is_undefined()).then_some(value)
         };
         let bad = |option, problem: &str| Failure::from(&Error::BadOption { option, problem: problem.into() });
-        if read("engine").is_some_and(|value| value.as_string().as_deref() != Some("cpu")) {
-            let message = "This version runs models with engine \"cpu\" only. Leave engine out.";
-            return Err(Failure::from(&Error::Unsupported(message.into())));
-        }
+        let engine = read("engine").map(serde_wasm_bindgen::from_value).transpose();
+        let engine = engine.map_err(|_| bad("engine", "must be \"cpu\" or \"webgpu\"."))?;
         let dtype = read("dtype").map(serde_wasm_bindgen::from_value).transpose();
         let dtype = dtype.map_err(|_| bad("dtype", "must be \"f32\" or \"f16\"."))?;
         let threads = read("threads").map(|threads| match threads.as_f64() {
@@ -325,7 +331,7 @@ impl Call {
             text.transpose()
         };
         let hub = HubOptions { host: text("hub")?, revision: text("revision")?, token: text("token")? };
-        Ok((threads.transpose()?, dtype, hub))
+        Ok(LoadOptions { threads: threads.transpose()?, dtype, engine, hub })
     }
 
     /// Takes an option out.

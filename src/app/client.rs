@@ -15,11 +15,12 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::StorageManager;
 
 use super::browser::runs_threads_build;
+use super::card::Card;
 use super::engine::{Engine, Heard};
 use super::site;
 use crate::error::Error;
 use crate::protocol::{
-    Answer, Event, Failure, FromWorker, Lane, ModelInfo, Place, PlacedFile, Request, RequestId, Source, ToWorker,
+    Answer, Event, Failure, FromWorker, Info, Lane, ModelInfo, Place, PlacedFile, Request, RequestId, Source, ToWorker,
 };
 
 type Listener = Box<dyn FnMut(Event)>;
@@ -43,19 +44,21 @@ pub enum Life {
     Again,
     /// Another was started, but the model couldn't be loaded again.
     WithoutModel(Failure),
+    /// The graphics card can't be used, or no longer: the processor does its work.
+    WithoutCard(Failure),
     /// It died time and again.
     Over(Failure),
 }
 
 /// Who waits for what, and from whom.
 #[derive(Default)]
-struct Desk {
+pub(super) struct Desk {
     next: Cell<RequestId>,
     /// In the order in which they were asked.
-    open: RefCell<BTreeMap<RequestId, Open>>,
-    engine: RefCell<Option<Engine>>,
+    pub(super) open: RefCell<BTreeMap<RequestId, Open>>,
+    pub(super) engine: RefCell<Option<Engine>>,
     /// What the loaded model came from.
-    loaded: RefCell<Option<Source>>,
+    pub(super) loaded: RefCell<Option<Source>>,
     /// The request that loads it again for a new worker.
     restores: Cell<Option<RequestId>>,
     deaths: Cell<u32>,
@@ -64,12 +67,14 @@ struct Desk {
     is_watching: Cell<bool>,
     on_model: Listeners<ModelInfo>,
     on_life: Listeners<Life>,
+    pub(super) on_engine: Listeners<Info>,
+    pub(super) card: Card,
 }
 
 /// A request that has not come to its end.
-struct Open {
+pub(super) struct Open {
     /// The question as it was posted, or will be.
-    ask: ToWorker,
+    pub(super) ask: ToWorker,
     /// None while it runs.
     listener: Option<Listener>,
     is_cancelled: bool,
@@ -117,6 +122,11 @@ impl Client {
         self.0.on_model.borrow_mut().push(Rc::new(f));
     }
 
+    /// Tells `f` what computes, now and whenever that changes.
+    pub fn on_engine(&self, f: impl Fn(&Info) + 'static) {
+        self.0.on_engine.borrow_mut().push(Rc::new(f));
+    }
+
     /// Tells `f` when the worker dies.
     pub fn on_life(&self, f: impl Fn(&Life) + 'static) {
         self.0.on_life.borrow_mut().push(Rc::new(f));
@@ -132,7 +142,7 @@ impl Client {
 }
 
 impl Desk {
-    fn ask(self: &Rc<Self>, lane: Option<Lane>, request: Request, listener: Listener) -> RequestId {
+    pub(super) fn ask(self: &Rc<Self>, lane: Option<Lane>, request: Request, listener: Listener) -> RequestId {
         let id = self.next.get();
         self.next.set(id.wrapping_add(1));
         let ask = ToWorker::Ask { id, lane, request };
@@ -150,7 +160,7 @@ impl Desk {
         id
     }
 
-    fn later(self: &Rc<Self>, act: impl FnOnce(&Rc<Desk>) + 'static) {
+    pub(super) fn later(self: &Rc<Self>, act: impl FnOnce(&Rc<Desk>) + 'static) {
         let desk = self.clone();
         spawn_local(async move { act(&desk) });
     }
@@ -172,7 +182,10 @@ impl Desk {
 
     fn hear(self: &Rc<Self>, heard: Heard) {
         match heard {
-            Heard::Ready => self.ask_all(),
+            Heard::Ready => {
+                self.card.begin_anew();
+                self.ask_all();
+            }
             Heard::Event(FromWorker { id, event }) => self.pass_on(id, event),
             Heard::Death { of, why } => self.die(of, &why),
         }
@@ -208,7 +221,10 @@ impl Desk {
         dropped.into_iter().for_each(|id| self.end(id, (&Error::Cancelled).into()));
     }
 
-    fn pass_on(&self, id: RequestId, event: Event) {
+    fn pass_on(self: &Rc<Self>, id: RequestId, event: Event) {
+        if self.leaves_card(id, &event) {
+            return;
+        }
         let is_restoring = self.restores.get() == Some(id);
         let is_last = matches!(event, Event::Done(_) | Event::Failed(_));
         if is_last {
@@ -223,6 +239,9 @@ impl Desk {
         if is_last {
             self.open.borrow_mut().remove(&id);
         }
+        if is_last {
+            self.look_for_card(&event);
+        }
         let Some(mut listener) = listener else { return };
         listener(event);
         if let Some(open) = self.open.borrow_mut().get_mut(&id) {
@@ -230,7 +249,7 @@ impl Desk {
         }
     }
 
-    fn end(&self, id: RequestId, failure: Failure) {
+    pub(super) fn end(self: &Rc<Self>, id: RequestId, failure: Failure) {
         self.pass_on(id, Event::Failed(failure));
     }
 
@@ -301,7 +320,7 @@ impl Desk {
         Timeout::new(pause_ms, move || desk.start()).forget();
     }
 
-    fn tell(&self, life: &Life) {
+    pub(super) fn tell(&self, life: &Life) {
         let listeners = self.on_life.borrow().clone();
         listeners.iter().for_each(|f| f(life));
     }
@@ -381,5 +400,5 @@ pub fn demo() -> Source {
     let url = site::named("demo").unwrap_or_else(|| "./demo/".to_owned());
     let file = |name: &str| PlacedFile { name: name.to_owned(), url: format!("{url}{name}") };
     let files = ["config.json", "tokenizer.json", "model.safetensors"].map(file).to_vec();
-    Source { name: "demo".to_owned(), place: Place::Files { files }, threads: None, dtype: None }
+    Source { name: "demo".to_owned(), place: Place::Files { files }, threads: None, dtype: None, engine: None }
 }

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod browser;
+mod card;
 pub mod charts;
 pub mod client;
 pub mod congruence;

@@ -61,7 +61,7 @@ pub fn from_text(text: &str, hub: HubOptions) -> Result<Source, Error> {
 pub fn from_hub(repo: &str, hub: HubOptions) -> Source {
     let HubOptions { host, revision, token } = hub;
     let place = HubPlace { host: host.or_else(page_hub), repo: repo.to_owned(), revision, token };
-    Source { name: repo.to_owned(), place: Place::Hub(place), threads: None, dtype: None }
+    Source { name: repo.to_owned(), place: Place::Hub(place), threads: None, dtype: None, engine: None }
 }
 
 /// The hub that the page's maker named in its head, where that isn't the usual one.
@@ -76,7 +76,7 @@ fn from_base(address: &str) -> Result<Source, Error> {
     }
     let address = address.trim().trim_end_matches('/');
     let place = Place::Base { url: address.to_owned() };
-    Ok(Source { name: address.to_owned(), place, threads: None, dtype: None })
+    Ok(Source { name: address.to_owned(), place, threads: None, dtype: None, engine: None })
 }
 
 fn is_own(address: &str) -> bool {
@@ -105,7 +105,7 @@ pub fn from_address(address: &str) -> Result<Source, Error> {
     let path = url.pathname();
     let path = if path.ends_with('/') { path } else { format!("{path}/") };
     let place = Place::Folder { url: format!("{origin}{path}") };
-    Ok(Source { name: address.to_owned(), place, threads: None, dtype: None })
+    Ok(Source { name: address.to_owned(), place, threads: None, dtype: None, engine: None })
 }
 
 /// A model's files, picked or dropped, in any order; of a folder's, those that lie beside the config.
@@ -125,5 +125,11 @@ pub fn from_files(files: &[Picked]) -> Result<Source, Error> {
             .map_err(|_| Error::Read { what: name.clone(), why: "the browser gave no access to it.".into() })?;
         placed.push(PlacedFile { name, url });
     }
-    Ok(Source { name: FROM_FILES.into(), place: Place::Files { files: placed }, threads: None, dtype: None })
+    Ok(Source {
+        name: FROM_FILES.into(),
+        place: Place::Files { files: placed },
+        threads: None,
+        dtype: None,
+        engine: None,
+    })
 }

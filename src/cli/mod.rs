@@ -1,7 +1,6 @@
 //! The command line: turns arguments into a request, runs the session, prints its answer.
 
 mod arguments;
-mod card;
 mod congruence;
 mod corpus;
 mod documents;
@@ -22,7 +21,7 @@ use crate::error::plain::{Form, plain};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::protocol::{Answer, Bytes, CorpusAnswer, Event, Request, TableTask};
-use crate::session::{AnySession, EngineKind};
+use crate::session::{AnySession, EngineKind, card};
 use arguments::{Arguments, Command, ModelArguments};
 
 /// What a person can mend ends with this.

@@ -111,6 +111,10 @@ pub enum Request {
     Bench(BenchTask),
     /// What the reader answers, beside the worker.
     Read(ReaderCall),
+    /// Moves the model that answers to the graphics card; `any` takes one that the processor pretends to be, too.
+    UseCard {
+        any: bool,
+    },
     /// What runs here: versions, threads, memory.
     Info,
 }

@@ -33,6 +33,17 @@ pub struct Source {
     pub threads: Option<u32>,
     /// How the matrices are held in memory; f32 if not said.
     pub dtype: Option<WeightDtype>,
+    /// What computes; the graphics card if it is in use already, the processor otherwise, if not said.
+    pub engine: Option<EngineWish>,
+}
+
+/// Which engine a person asks for in a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineWish {
+    Cpu,
+    /// The graphics card, also one that the processor pretends to be.
+    WebGpu,
 }
 
 /// Where a model's files are.

@@ -3,12 +3,14 @@
 
 use candle_core::Tensor;
 
-use super::Session;
+use super::{Session, check};
 use crate::engine::any::{AnyEngine, CardEngine};
 use crate::engine::cpu::CpuEngine;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::reference::ReferenceEngine;
-use crate::error::Result;
+use crate::engine::{Control, Engine};
+use crate::error::{Error, Result};
+use crate::model::weights::parameters;
 use crate::model::{Config, Model, Sink, Tensors, Weights};
 
 /// What a model can run on.
@@ -105,6 +107,26 @@ impl AnySession {
     pub fn cpu(name: String, model: Model) -> Self {
         let Model { config, vocabulary, weights, notes } = model;
         Session::new(name, AnyEngine::Cpu(CpuEngine::new(config, weights)), vocabulary, notes)
+    }
+
+    /// The same model on the card, once the card was seen to compute what the processor does. Runs beside whatever the
+    /// processor goes on answering.
+    ///
+    /// # Errors
+    /// [`Error::Card`] where it doesn't, or from the card; [`Error::Unsupported`] for a model that isn't on the processor.
+    pub async fn move_to(&self, mut card: Box<dyn CardSink>, control: &impl Control) -> Result<AnySession> {
+        let AnyEngine::Cpu(cpu) = &self.engine else {
+            return Err(Error::Unsupported("Only what is on the processor can move to the card.".into()));
+        };
+        for (name, _) in parameters(cpu.config()) {
+            if let Some(tensor) = cpu.weights().tensor(&name) {
+                card.put(&name, tensor.clone())?;
+            }
+            control.breathe().await?;
+        }
+        let engine = card.engine(cpu.config().clone())?;
+        check::agree(&engine, cpu, control).await?;
+        Ok(self.on(AnyEngine::Card(engine)))
     }
 
     pub fn kind(&self) -> EngineKind {

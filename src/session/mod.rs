@@ -1,5 +1,8 @@
 //! A loaded model answering requests: what the worker and the command line both call.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod card;
+mod check;
 mod congruence;
 mod corpus;
 mod edits;
@@ -28,12 +31,12 @@ pub use engines::{AnySession, AnySink, CardSink, EngineKind};
 pub struct Session<E: Engine> {
     name: String,
     origin: Option<Origin>,
-    vocabulary: Vocabulary,
+    vocabulary: Rc<Vocabulary>,
     engine: E,
     notes: Vec<String>,
     /// Prompts' runs, newest first: prediction, lens, patches and edits of one prompt share it.
     bases: RefCell<VecDeque<Kept<E::Base>>>,
-    tables: tables::Tables,
+    tables: Rc<tables::Tables>,
 }
 
 /// A run, and the prompt of the run that it took its beginning from: by that its figures may differ in their last bits, so
@@ -52,17 +55,30 @@ impl<E: Engine + Products> Session<E> {
         Session {
             name,
             origin: None,
-            vocabulary,
+            vocabulary: Rc::new(vocabulary),
             engine,
             notes,
             bases: RefCell::default(),
-            tables: tables::Tables::default(),
+            tables: Rc::default(),
         }
     }
 
     /// Remembers where the model came from.
     pub fn from_origin(self, origin: Option<Origin>) -> Self {
         Session { origin, ..self }
+    }
+
+    /// The same model on another engine. What was computed stays, but for runs, which are an engine's own.
+    fn on<F: Engine + Products>(&self, engine: F) -> Session<F> {
+        Session {
+            name: self.name.clone(),
+            origin: self.origin.clone(),
+            vocabulary: self.vocabulary.clone(),
+            engine,
+            notes: self.notes.clone(),
+            bases: RefCell::default(),
+            tables: self.tables.clone(),
+        }
     }
 
     pub fn info(&self) -> ModelInfo {
@@ -99,6 +115,7 @@ impl<E: Engine + Products> Session<E> {
             | Request::Kept
             | Request::Forget { .. }
             | Request::Verify { .. }
+            | Request::UseCard { .. }
             | Request::Info => Err(Error::Unsupported("This is the worker's to answer.".into())),
             Request::Token { text } => {
                 let id = self.vocabulary.token(text)?;

@@ -3,14 +3,15 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use super::card::OpenCard;
 use super::device::Browser;
 use super::files::Files;
 use super::wire::Fetch;
 use crate::engine::Control;
 use crate::error::{Error, Result, StoreError};
 use crate::model::Tensors;
-use crate::protocol::{Answer, Event, Progress, Request, Source};
-use crate::session::{AnySession, AnySink};
+use crate::protocol::{Answer, EngineWish, Event, Progress, Request, Source};
+use crate::session::{AnySession, AnySink, EngineKind};
 use crate::store::Store;
 use crate::store::address::Site;
 use crate::store::direct::Direct;
@@ -21,20 +22,25 @@ use crate::store::watch::Watch;
 
 type BrowserStore = Store<Fetch, Files, Browser>;
 
-/// Opened when it is first needed: the demo model needs none of it.
+/// Where models come from, and what they are loaded into.
 #[derive(Default)]
-pub struct Library(OnceCell<Rc<BrowserStore>>);
+pub struct Library {
+    /// Opened when it is first needed: the demo model needs none of it.
+    store: OnceCell<Rc<BrowserStore>>,
+    /// Opened when a model is to use it.
+    card: RefCell<Option<OpenCard>>,
+}
 
 impl Library {
     async fn store(&self) -> Rc<BrowserStore> {
-        if let Some(store) = self.0.get() {
+        if let Some(store) = self.store.get() {
             return store.clone();
         }
         let storage = Files::open().await;
         let device = Browser { is_transient: storage.is_transient() };
         let store = Rc::new(Store { wire: Fetch, storage, device, terms: Terms::default() });
         // another request may have opened it meanwhile; one is as good as the other
-        self.0.get_or_init(|| store).clone()
+        self.store.get_or_init(|| store).clone()
     }
 
     /// Gets a model from where `source` says. `loaded` is the one that answers till then; it makes way early where
@@ -51,7 +57,7 @@ impl Library {
     ) -> Result<AnySession> {
         let on_progress = |progress: Progress| on_event(Event::Progress(progress));
         let watch = Watch { control, on_progress: &on_progress };
-        let (dtype, sink) = (source.dtype.unwrap_or_default(), AnySink::Cpu(Tensors::new()));
+        let (dtype, sink) = (source.dtype.unwrap_or_default(), self.sink(source.engine).await?);
         if let Some(direct) = Direct::of(&source.place, &Fetch, &watch) {
             return AnySession::of(source.name.clone(), direct.load(dtype, sink).await?);
         }
@@ -72,6 +78,53 @@ impl Library {
             store.storage.delete(&held.key).await?;
         }
         Ok(AnySession::of(source.name.clone(), model)?.from_origin(Some(held.manifest.origin())))
+    }
+
+    /// Where a model is loaded into: the card, if it is wished for, or in use and nothing was wished.
+    async fn sink(&self, wish: Option<EngineWish>) -> Result<AnySink> {
+        match wish {
+            Some(EngineWish::WebGpu) => Ok(AnySink::Card(self.card(true).await?.sink())),
+            Some(EngineWish::Cpu) => Ok(AnySink::Cpu(Tensors::new())),
+            None => {
+                let card = self.card.borrow().clone();
+                Ok(card.map_or_else(|| AnySink::Cpu(Tensors::new()), |card| AnySink::Card(card.sink())))
+            }
+        }
+    }
+
+    /// The card, opened if it isn't yet.
+    async fn card(&self, any: bool) -> Result<OpenCard> {
+        if let Some(card) = self.card.borrow().clone() {
+            return Ok(card);
+        }
+        let card = OpenCard::open(any).await?;
+        *self.card.borrow_mut() = Some(card.clone());
+        Ok(card)
+    }
+
+    /// The name of the card, once one was opened.
+    pub fn card_name(&self) -> Option<String> {
+        self.card.borrow().as_ref().map(|card| card.name().to_owned())
+    }
+
+    /// The model on the card; none if it is there already.
+    ///
+    /// # Errors
+    /// [`Error::NoCard`], [`Error::Card`]; then no model is loaded onto it any more.
+    pub async fn move_to_card(
+        &self,
+        session: &AnySession,
+        any: bool,
+        control: &impl Control,
+    ) -> Result<Option<AnySession>> {
+        if session.kind() != EngineKind::Cpu {
+            return Ok(None);
+        }
+        let moved = session.move_to(self.card(any).await?.sink(), control).await;
+        if moved.is_err() {
+            self.card.take();
+        }
+        moved.map(Some)
     }
 
     /// Answers what is asked about kept models and those that could be.

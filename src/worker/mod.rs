@@ -3,6 +3,7 @@
 //! What fetches or keeps models runs beside that queue, so that the model there is goes on answering meanwhile.
 
 pub mod cache;
+mod card;
 pub mod codec;
 mod device;
 mod files;
@@ -28,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::protocol::{Answer, Event, Failure, FromWorker, Info, Request, RequestId, ToWorker};
 use crate::session::queue::{Queue, Ticket};
 use crate::session::{AnySession, EngineKind};
+use crate::store::fit::weights_bytes;
 use library::Library;
 use pace::EventLoop;
 use reading::Reading;
@@ -93,7 +95,7 @@ impl Desk {
 
     fn queue_for(&self, id: RequestId, request: &Request) -> Rc<RefCell<Queue>> {
         match request {
-            Request::Load(_) => self.loads.clone(),
+            Request::Load(_) | Request::UseCard { .. } => self.loads.clone(),
             // a corpus takes long: what is asked meanwhile is answered in between
             Request::Describe(_)
             | Request::Kept
@@ -167,7 +169,16 @@ impl Desk {
                 let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
                 self.reading.ask(ticket.id, call, session, &control, on_event).await
             }
-            Request::Info => Ok(Answer::Info(Box::new(info(self.session.borrow().as_deref())))),
+            Request::UseCard { any } => {
+                let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
+                let moved = self.library.move_to_card(&session, *any, &control).await?;
+                if let Some(moved) = moved {
+                    // between two answers: what is being answered has the session that it began with
+                    self.session.replace(Some(Rc::new(moved)));
+                }
+                Ok(Answer::Info(Box::new(self.info())))
+            }
+            Request::Info => Ok(Answer::Info(Box::new(self.info()))),
             request => {
                 let session = self.session.borrow().clone().ok_or(Error::NoModel)?;
                 session.answer(request, &control, on_event).await
@@ -176,15 +187,21 @@ impl Desk {
     }
 }
 
-fn info(session: Option<&AnySession>) -> Info {
-    Info {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        engine: session.map_or_else(EngineKind::default, AnySession::kind).name().to_owned(),
-        adapter: None,
-        threads: threads::count(),
-        simd: cfg!(target_feature = "simd128"),
-        model: session.map(AnySession::info),
-        heap_bytes: core::arch::wasm32::memory_size(0) as f64 * 65536.0,
-        gpu_bytes: 0.0,
+impl Desk {
+    fn info(&self) -> Info {
+        let session = self.session.borrow().clone();
+        let kind = session.as_deref().map_or_else(EngineKind::default, AnySession::kind);
+        let model = session.map(|session| session.info());
+        let on_card = model.as_ref().filter(|_| kind == EngineKind::Gpu);
+        Info {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: if kind == EngineKind::Gpu { "webgpu" } else { kind.name() }.to_owned(),
+            adapter: on_card.and_then(|_| self.library.card_name()),
+            threads: threads::count(),
+            simd: cfg!(target_feature = "simd128"),
+            gpu_bytes: on_card.map_or(0.0, |model| weights_bytes(&model.config, model.dtype) as f64),
+            model,
+            heap_bytes: core::arch::wasm32::memory_size(0) as f64 * 65536.0,
+        }
     }
 }

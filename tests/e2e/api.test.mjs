@@ -257,7 +257,7 @@ test("refuses what it can't answer, by code", async () => {
   assert.equal(await code("predict"), "bad_option");
   assert.equal(await code("generate", { prompt: "I", max: 0 }), "bad_option");
   assert.equal(await code("load", "ftp://example.com/gpt2/"), "unsupported");
-  assert.equal(await code("load", "demo", { engine: "gpu" }), "unsupported");
+  assert.equal(await code("load", "demo", { engine: "gpu" }), "bad_option");
   assert.equal(await code("load", 7), "unsupported");
   assert.equal(await code("load", []), "not_there");
 });

@@ -37,6 +37,7 @@ pub fn LifeNotice(props: &Props) -> Html {
                 <p>{ match life {
                     Life::Again => "The part of the page that computes had stopped. It was started again, with what it had loaded, and was asked again whatever was open.".to_owned(),
                     Life::WithoutModel(failure) => format!("The part of the page that computes had stopped, and its model could not be loaded again. {}", failure.message),
+                    Life::WithoutCard(failure) => format!("{} From now on the processor computes.", failure.message),
                     Life::Over(failure) => failure.message.clone(),
                 } }</p>
                 if let Life::Over(_) = life { { button("Start it again", &on_revive) } }

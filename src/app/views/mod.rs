@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod congruence;
 pub mod corpus;
+pub mod engine;
 pub mod frame;
 pub mod offline;
 pub mod notice;

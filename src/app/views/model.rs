@@ -6,6 +6,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::DragEvent;
 use yew::prelude::*;
 
+use super::engine::EngineLine;
 use super::loading::{LoadingBar, retry};
 use super::models::Menu;
 use crate::app::client::{Client, demo};
@@ -77,6 +78,7 @@ pub fn Model(props: &Props) -> Html {
             } else {
                 <LoadingBar client={props.client.clone()} loading={props.loading.clone()} {is_first} dispatch={props.dispatch.clone()} />
             }
+            <EngineLine client={props.client.clone()} />
             <span class="model-links">
             <CopyLink />
             <button type="button" class="link unfolds" aria-expanded={is_open.to_string()} aria-controls="sources" onclick={ontoggle}>

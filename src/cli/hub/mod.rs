@@ -12,14 +12,13 @@ mod wire;
 
 use std::path::Path;
 
-use super::card;
 use super::folder::is_file_of_a_model;
 use super::inspect::{self, Inspection};
 use crate::engine::{Unhurried, complete};
 use crate::error::{Error, Result, StoreError};
 use crate::model::WeightDtype;
 use crate::protocol::{HubPlace, Place, Source, is_repo_id};
-use crate::session::{AnySession, EngineKind};
+use crate::session::{AnySession, EngineKind, card};
 use crate::store::Store;
 use crate::store::address::Site;
 use crate::store::line::Terms;
@@ -43,7 +42,7 @@ pub fn source(model: &Path, dtype: WeightDtype) -> Option<Source> {
         revision: revision.map(str::to_owned),
         token: root::said("HF_TOKEN"),
     };
-    Some(Source { name: text.to_owned(), place: Place::Hub(place), threads: None, dtype: Some(dtype) })
+    Some(Source { name: text.to_owned(), place: Place::Hub(place), threads: None, dtype: Some(dtype), engine: None })
 }
 
 /// Loads a model that is kept, or downloads it first.

@@ -35,6 +35,10 @@ impl CpuEngine {
         CpuEngine { config, weights, winners: Mutex::default() }
     }
 
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
     /// Token plus position embedding of rows whose first token stands at `start`.
     fn embed(&self, rows: &[&[u32]], start: usize, hooks: &mut dyn RowHooks) -> Result<Stream> {
         let (wte, wpe) = (matrix(&self.weights.wte)?, matrix(&self.weights.wpe)?);

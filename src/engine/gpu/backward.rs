@@ -22,6 +22,9 @@ struct OfLayer {
     z: Buffer,
 }
 
+/// Picks one site of a layer.
+type SiteOf = fn(&OfLayer) -> &Buffer;
+
 /// The positions that are followed: `rows` from `first` on.
 struct Followed<'a> {
     base: &'a GpuBase,
@@ -137,7 +140,7 @@ impl GpuEngine {
     /// All layers' derivatives in the host's memory.
     async fn gradients_of(&self, layers: &[OfLayer], layer: usize, first: usize, rows: usize) -> Result<Gradients> {
         let (d, m) = (self.config.d_model, self.config.d_mlp);
-        let sites: [(fn(&OfLayer) -> &Buffer, usize); 5] = [
+        let sites: [(SiteOf, usize); 5] = [
             (|layer| &layer.resid_pre, d),
             (|layer| &layer.resid_mid, d),
             (|layer| &layer.resid_post, d),

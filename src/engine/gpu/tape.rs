@@ -44,6 +44,9 @@ struct Pipeline {
     layout: wgpu::BindGroupLayout,
 }
 
+/// A kernel's name, and what its source's constants are.
+type PipelineKey = (&'static str, Vec<u32>);
+
 enum Step {
     Dispatch { pipeline: Rc<Pipeline>, group: wgpu::BindGroup, slot: u32, groups: (u32, u32) },
     Copy { from: Buffer, to: Buffer, at: u64, to_at: u64, bytes: u64 },
@@ -64,7 +67,7 @@ pub struct Counts {
 pub struct Card {
     pub device: Device,
     pool: Pool,
-    pipelines: RefCell<HashMap<(&'static str, Vec<u32>), Rc<Pipeline>>>,
+    pipelines: RefCell<HashMap<PipelineKey, Rc<Pipeline>>>,
     groups: RefCell<HashMap<Vec<u64>, wgpu::BindGroup>>,
     steps: RefCell<Vec<Step>>,
     numbers: RefCell<Vec<u8>>,

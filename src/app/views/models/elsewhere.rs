@@ -41,7 +41,13 @@ pub fn Elsewhere(props: &Props) -> Html {
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
             let url = text(&base);
-            look.emit(Source { name: url.clone(), place: Place::Base { url }, threads: None, dtype: None });
+            look.emit(Source {
+                name: url.clone(),
+                place: Place::Base { url },
+                threads: None,
+                dtype: None,
+                engine: None,
+            });
         })
     };
     let looked_at = props.models.looked_at.as_ref().filter(|looked_at| looked_at.from == Spot::Elsewhere);

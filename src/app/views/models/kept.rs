@@ -183,6 +183,7 @@ fn source(model: &KeptModel, hub: &Hub) -> Source {
             place: Place::Base { url: model.host.clone() },
             threads: None,
             dtype: None,
+            engine: None,
         },
     }
 }

@@ -1,17 +1,17 @@
-//! The graphics card for the command line.
+//! The graphics card where it is in the same program: on a command line.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use candle_core::Tensor;
 
+use super::CardSink;
 use crate::engine::any::CardEngine;
 use crate::engine::complete;
 use crate::engine::gpu::device::{Choice, Device, Extent};
 use crate::engine::gpu::{Card, GpuEngine, Matrix};
 use crate::error::Result;
 use crate::model::{Config, Sink};
-use crate::session::CardSink;
 
 /// Weights on their way to the card.
 struct OnCard {
@@ -19,7 +19,7 @@ struct OnCard {
     matrices: HashMap<String, Matrix>,
 }
 
-/// Opens the card: whichever there is, for a command line was told to use it.
+/// Opens the card: whichever there is, for who asks for it was told to use it.
 ///
 /// # Errors
 /// [`crate::error::Error::NoCard`].

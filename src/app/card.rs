@@ -1,0 +1,146 @@
+//! When the graphics card is used, and what is done when it fails: the page's side of `worker::card`.
+//!
+//! The card's program is downloaded only where the browser has a card, and only after the first prediction was shown. The
+//! model then moves to it between two answers. A card that fails is left: the model is loaded onto the processor again, and
+//! asked again what the card had no answer to.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+
+use super::client::{Desk, Life};
+use super::site;
+use crate::protocol::{Answer, EngineWish, Event, Failure, Lane, Request, RequestId, Source, ToWorker};
+
+/// How the page stands with the card.
+#[derive(Default)]
+pub struct Card {
+    /// This worker was asked to use it.
+    is_asked: Cell<bool>,
+    /// It failed: it is not used again.
+    is_left: Cell<bool>,
+    /// Questions that it failed at, until the processor has the model.
+    waiting: RefCell<Vec<RequestId>>,
+}
+
+impl Card {
+    /// A worker that has just begun knows no card.
+    pub fn begin_anew(&self) {
+        self.is_asked.set(false);
+        self.waiting.take();
+    }
+}
+
+/// What the page's address asks for: `?engine=cpu`, `?engine=webgpu`.
+fn wish() -> Option<EngineWish> {
+    match site::asked("engine")?.as_str() {
+        "cpu" => Some(EngineWish::Cpu),
+        "webgpu" => Some(EngineWish::WebGpu),
+        _ => None,
+    }
+}
+
+/// Whether the browser offers cards to pages at all.
+fn is_offered() -> bool {
+    let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
+    Reflect::get(&navigator, &"gpu".into()).is_ok_and(|gpu| gpu.is_object())
+}
+
+impl Desk {
+    /// After an answer: what computes is told where a model was loaded, and the card is asked for once a prediction was shown.
+    pub(super) fn look_for_card(self: &Rc<Self>, event: &Event) {
+        match event {
+            Event::Done(Answer::Loaded(_)) => self.ask_what_computes(),
+            Event::Done(Answer::Prediction(_)) if !self.card.is_asked.get() && !self.card.is_left.get() => {
+                let is_wanted = wish() != Some(EngineWish::Cpu) && (is_offered() || wish().is_some());
+                if is_wanted {
+                    self.card.is_asked.set(true);
+                    self.later(|desk| desk.ask_for_card());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ask_what_computes(self: &Rc<Self>) {
+        let desk = Rc::downgrade(self);
+        self.later(move |asking| {
+            let hears = move |event| {
+                if let (Event::Done(Answer::Info(info)), Some(desk)) = (event, desk.upgrade()) {
+                    desk.say_what_computes(&info);
+                }
+            };
+            asking.ask(None, Request::Info, Box::new(hears));
+        });
+    }
+
+    fn ask_for_card(self: &Rc<Self>) {
+        let any = wish() == Some(EngineWish::WebGpu);
+        let desk = Rc::downgrade(self);
+        let hears = move |event| {
+            let Some(desk) = desk.upgrade() else { return };
+            match event {
+                Event::Done(Answer::Info(info)) => desk.say_what_computes(&info),
+                // that there is none is said to who asked for it
+                Event::Failed(failure) if any || failure.code == "card_failed" => {
+                    desk.card.is_left.set(true);
+                    desk.tell(&Life::WithoutCard(failure));
+                }
+                _ => {}
+            }
+        };
+        self.ask(None, Request::UseCard { any }, Box::new(hears));
+    }
+
+    fn say_what_computes(&self, info: &crate::protocol::Info) {
+        let listeners = self.on_engine.borrow().clone();
+        listeners.iter().for_each(|f| f(info));
+    }
+
+    /// Whether a question came back because the card failed: then the processor will answer it.
+    pub(super) fn leaves_card(self: &Rc<Self>, id: RequestId, event: &Event) -> bool {
+        let Event::Failed(failure) = event else { return false };
+        let is_question = match self.open.borrow().get(&id).map(|open| &open.ask) {
+            Some(ToWorker::Ask { request: Request::UseCard { .. } | Request::Load(_), .. }) | None => false,
+            Some(_) => true,
+        };
+        let source = self.loaded.borrow().clone();
+        let Some(source) = source.filter(|_| is_question && failure.code == "card_failed") else { return false };
+        self.card.waiting.borrow_mut().push(id);
+        if !self.card.is_left.replace(true) {
+            self.tell(&Life::WithoutCard(failure.clone()));
+            self.load_onto_processor(source);
+        }
+        true
+    }
+
+    fn load_onto_processor(self: &Rc<Self>, source: Source) {
+        let source = Source { engine: Some(EngineWish::Cpu), ..source };
+        let desk = Rc::downgrade(self);
+        let hears = move |event| {
+            let Some(desk) = desk.upgrade() else { return };
+            match event {
+                Event::Done(_) => desk.ask_again(),
+                Event::Failed(failure) => desk.give_up(&failure),
+                _ => {}
+            }
+        };
+        self.ask(Some(Lane::Load), Request::Load(source), Box::new(hears));
+    }
+
+    /// Asks the processor what the card had no answer to.
+    fn ask_again(self: &Rc<Self>) {
+        let waiting = self.card.waiting.take();
+        let open = self.open.borrow();
+        if let Some(engine) = &*self.engine.borrow() {
+            waiting.iter().filter_map(|id| open.get(id)).for_each(|open| engine.post(&open.ask));
+        }
+    }
+
+    fn give_up(self: &Rc<Self>, failure: &Failure) {
+        let waiting = self.card.waiting.take();
+        waiting.into_iter().for_each(|id| self.end(id, failure.clone()));
+    }
+}
