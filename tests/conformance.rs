@@ -15,17 +15,13 @@ use common::plain::Plain;
 use peartree::engine::cpu::CpuEngine;
 use peartree::engine::edit::{Change, Edit, Part, Positions};
 use peartree::engine::extremes::{Extremes, Spread};
-#[cfg(not(target_arch = "wasm32"))]
-use peartree::engine::gpu::device::{Choice, Device, Extent};
-#[cfg(not(target_arch = "wasm32"))]
-use peartree::engine::gpu::{Card, GpuEngine};
 use peartree::engine::products::Block;
 use peartree::engine::reference::ReferenceEngine;
 use peartree::engine::remote::{Host, Line, RemoteEngine};
 use peartree::engine::site::{BlockSite, Site, SiteSet};
 use peartree::engine::{Activation, BaseRun, Engine, FinalNorm, Gradients, Products, TokenRows, Unhurried, complete};
 use peartree::error::Result;
-use peartree::model::{Config, WeightDtype};
+use peartree::model::{Config, Variant, WeightDtype};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 #[cfg(target_arch = "wasm32")]
@@ -324,30 +320,71 @@ fn an_engine_in_another_program_is_that_engine() {
     checked.unwrap();
 }
 
-/// The card's engine, on whatever card there is: on a machine without one, the processor pretends to be it.
+/// The card's engine, on whatever card there is: on a machine without one, the processor pretends to be it. In a module of its
+/// own, for a browser has its tests in `tests/e2e/webgpu.test.mjs`.
 #[cfg(not(target_arch = "wasm32"))]
-fn the_cards_engine_is_the_reference(extent: Extent, cases: u32) {
-    let card = Rc::new(Card::new(pollster::block_on(Device::open(Choice::Any, extent)).unwrap()));
-    println!("on {}", card.device.name());
-    let seen = Differences::default();
-    let few = ProptestConfig { cases, ..self::cases() };
-    let checked = TestRunner::new(few).run(&inputs(), |(config, ids, edited, seed, dtype)| {
-        let weights = weights(&config, seed, dtype);
-        let ours = GpuEngine::new(card.clone(), config.clone(), &weights).unwrap();
-        let right = ReferenceEngine::new(config, weights);
-        runs(&ours, &right, &ids, &edited, &seen);
-        unembedding(&ours, &right, &ids, &seen);
-        products(&ours, &right, &seen);
-        Ok(())
-    });
-    seen.print("gpu, against reference");
-    checked.unwrap();
-}
+mod card {
+    use peartree::engine::gpu::device::{Choice, Device, Extent};
+    use peartree::engine::gpu::{Card, GpuEngine};
 
-#[cfg(not(target_arch = "wasm32"))]
-#[test]
-fn the_cards_engine_is_the_reference_with_all_that_the_card_offers() {
-    the_cards_engine_is_the_reference(Extent::Own, 60);
+    use super::*;
+
+    fn is_the_reference(extent: Extent, cases: u32) {
+        let card = Rc::new(Card::new(pollster::block_on(Device::open(Choice::Any, extent)).unwrap()));
+        let seen = Differences::default();
+        let few = ProptestConfig { cases, ..super::cases() };
+        let checked = TestRunner::new(few).run(&inputs(), |(config, ids, edited, seed, dtype)| {
+            let weights = weights(&config, seed, dtype);
+            let ours = GpuEngine::new(card.clone(), config.clone(), &weights).unwrap();
+            let right = ReferenceEngine::new(config, weights);
+            runs(&ours, &right, &ids, &edited, &seen);
+            unembedding(&ours, &right, &ids, &seen);
+            products(&ours, &right, &seen);
+            Ok(())
+        });
+        seen.print(&format!("gpu ({}), against reference", card.device.name()));
+        checked.unwrap();
+    }
+
+    #[test]
+    #[ignore = "needs a graphics card, or mesa-vulkan-drivers"]
+    fn is_the_reference_with_all_that_there_is() {
+        is_the_reference(Extent::Own, 150);
+    }
+
+    #[test]
+    #[ignore = "needs a graphics card, or mesa-vulkan-drivers"]
+    fn is_the_reference_within_webgpus_defaults() {
+        is_the_reference(Extent::Least, 50);
+    }
+
+    #[test]
+    #[ignore = "needs a graphics card, or mesa-vulkan-drivers"]
+    fn is_the_reference_where_the_tokens_rows_lie_in_pieces() {
+        let config = Config {
+            n_layer: 1,
+            n_head: 2,
+            d_model: 6,
+            d_mlp: 11,
+            n_ctx: 16,
+            vocab_size: 200,
+            ln_eps: 1e-5,
+            bos_token_id: None,
+            variant: Variant::default(),
+        };
+        for dtype in [WeightDtype::F32, WeightDtype::F16] {
+            let weights = weights(&config, 5, dtype);
+            // 48 rows of the tokens' matrix, of 8 numbers each; the blocks' matrices are smaller
+            let extent = Extent::Bindings(48 * 8 * dtype.bytes());
+            let card = Rc::new(Card::new(pollster::block_on(Device::open(Choice::Any, extent)).unwrap()));
+            let ours = GpuEngine::new(card, config.clone(), &weights).unwrap();
+            let right = ReferenceEngine::new(config.clone(), weights);
+            let seen = Differences::default();
+            runs(&ours, &right, &[3, 199, 0, 77, 150], &[vec![]], &seen);
+            unembedding(&ours, &right, &[3, 199, 0, 77, 150], &seen);
+            products(&ours, &right, &seen);
+        }
+    }
 }
 
 /// Sites that the plain pass shows its hook.

@@ -31,6 +31,11 @@ thread_local! {
     static DESK: Rc<Desk> = Rc::default();
 }
 
+/// Before the first call: what breaks down says why.
+pub fn start() {
+    console_error_panic_hook::set_once();
+}
+
 fn thrown(error: &Error) -> JsValue {
     // two texts can always be written
     JsValue::from_str(&serde_json::to_string(&Failure::from(error)).unwrap_or_default())

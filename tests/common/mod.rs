@@ -10,6 +10,8 @@ use peartree::error::Result;
 use peartree::model::{Model, WeightDtype};
 use peartree::protocol::{Answer, Event, GenerateOptions, Prompt, Request};
 use peartree::session::AnySession;
+#[cfg(not(target_arch = "wasm32"))]
+use peartree::session::{EngineKind, card};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -118,7 +120,14 @@ pub fn greedy(prompt: Prompt, max: usize) -> GenerateOptions {
     }
 }
 
+/// On the processor, or natively on the engine that PEARTREE_TEST_ENGINE names: so the same tests hold for the card.
 pub fn session() -> AnySession {
+    #[cfg(not(target_arch = "wasm32"))]
+    if std::env::var("PEARTREE_TEST_ENGINE").is_ok_and(|engine| engine == "gpu") {
+        let sink = EngineKind::Gpu.sink(card::open).unwrap();
+        let model = Model::read(CONFIG, Some(TOKENIZER), WEIGHTS, WeightDtype::F32, sink).unwrap();
+        return AnySession::of("model-p".into(), model).unwrap();
+    }
     AnySession::cpu("model-p".into(), model())
 }
 

@@ -24,14 +24,16 @@ pub enum Extent {
     Own,
     /// WebGPU's defaults, as the least of browsers gives them.
     Least,
+    /// The defaults, and no more than so many bytes of a buffer seen at once: as if all matrices were too large.
+    Bindings(u64),
 }
 
 /// An open device.
 pub struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
-    pub limits: Limits,
     name: String,
+    largest_binding: u64,
     is_software: bool,
     trouble: Trouble,
 }
@@ -71,12 +73,17 @@ impl Device {
         }
         let limits = match extent {
             Extent::Own => adapter.limits(),
-            Extent::Least => Limits::default(),
+            Extent::Least | Extent::Bindings(_) => Limits::default(),
+        };
+        let bindings = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let largest_binding = match extent {
+            Extent::Bindings(bytes) => bytes.min(bindings),
+            Extent::Own | Extent::Least => bindings,
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("peartree"),
             required_features: Features::empty(),
-            required_limits: limits.clone(),
+            required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) =
@@ -86,7 +93,7 @@ impl Device {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| uncaptured.note(plain(&error))));
         let lost = trouble.clone();
         device.set_device_lost_callback(move |_, why| lost.note(format!("It was lost. {why}")));
-        Ok(Device { device, queue, limits, name: info.name, is_software, trouble })
+        Ok(Device { device, queue, name: info.name, largest_binding, is_software, trouble })
     }
 
     /// As its maker calls it.
@@ -110,7 +117,7 @@ impl Device {
 
     /// Largest part of a buffer that a kernel can see, in bytes.
     pub fn largest_binding(&self) -> u64 {
-        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+        self.largest_binding
     }
 }
 
