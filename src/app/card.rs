@@ -7,12 +7,17 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use gloo_timers::callback::Timeout;
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
 use super::client::{Desk, Life};
 use super::site;
+use super::views::predictions::FIRST_PREDICTION;
 use crate::protocol::{Answer, EngineWish, Event, Failure, Lane, Request, RequestId, Source, ToWorker};
+
+/// Between two looks whether the first prediction is shown.
+const LOOK_MS: u32 = 100;
 
 /// How the page stands with the card.
 #[derive(Default)]
@@ -42,6 +47,12 @@ fn wish() -> Option<EngineWish> {
     }
 }
 
+/// Whether the first prediction is on the screen.
+fn is_shown() -> bool {
+    let performance = web_sys::window().and_then(|window| window.performance());
+    performance.is_some_and(|performance| performance.get_entries_by_name(FIRST_PREDICTION).length() > 0)
+}
+
 /// Whether the browser offers cards to pages at all.
 fn is_offered() -> bool {
     let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
@@ -57,7 +68,7 @@ impl Desk {
                 let is_wanted = wish() != Some(EngineWish::Cpu) && (is_offered() || wish().is_some());
                 if is_wanted {
                     self.card.is_asked.set(true);
-                    self.later(|desk| desk.ask_for_card());
+                    self.ask_for_card_when_shown();
                 }
             }
             _ => {}
@@ -74,6 +85,16 @@ impl Desk {
             };
             asking.ask(None, Request::Info, Box::new(hears));
         });
+    }
+
+    /// Nothing of the card is downloaded while the first prediction is still being drawn.
+    fn ask_for_card_when_shown(self: &Rc<Self>) {
+        let desk = self.clone();
+        Timeout::new(LOOK_MS, move || match is_shown() {
+            true => desk.ask_for_card(),
+            false => desk.ask_for_card_when_shown(),
+        })
+        .forget();
     }
 
     fn ask_for_card(self: &Rc<Self>) {

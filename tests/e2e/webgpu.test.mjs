@@ -42,7 +42,7 @@ const answers = (page) =>
         maps: await p.patch({ ...both, site: "resid_pre" }),
         heads: await p.patch({ ...both, site: "heads" }),
         neurons: await p.neurons({ ...both, layer: 3 }),
-        edit: await p.edit({ prompt: corrupted, tokens, set: ["blocks.2.mlp.hook_post[5]@last=3", "blocks.1.attn.hook_z[h0]@all*0.5"], top: 3 }),
+        edit: await p.edit({ prompt: corrupted, clean, tokens, set: ["2:92=3@last", "1.h0=clean@last", "0.mlp=*0.5"], top: 3 }),
         text: await p.generate({ prompt: clean, max: 8, temperature: 0 }),
         neuron: await p.congruence({ neuron: "3:7", top: 5 }),
         token: await p.congruence({ token: " an", top: 5 }),

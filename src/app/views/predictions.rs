@@ -63,6 +63,9 @@ fn row(candidate: &Candidate, dispatch: &Dispatch) -> Html {
     }
 }
 
+/// The mark that says when the first prediction was on the screen.
+pub const FIRST_PREDICTION: &str = "first-prediction";
+
 /// Leaves a mark once the browser has drawn the first predictions; tests and benchmarks read it.
 fn mark_first_prediction() {
     let Some(window) = web_sys::window() else { return };
@@ -70,7 +73,7 @@ fn mark_first_prediction() {
         // this runs before the frame is drawn, and a task after it, when it has been
         gloo_timers::callback::Timeout::new(0, || {
             if let Some(performance) = web_sys::window().and_then(|window| window.performance()) {
-                let _ = performance.mark("first-prediction");
+                let _ = performance.mark(FIRST_PREDICTION);
             }
         })
         .forget();

@@ -149,10 +149,8 @@ mod tests {
             let tensor = of_matrix(dtype, &numbers(k * n, 4), (k, n));
             let weight: Vec<f32> = in_f32(&tensor).unwrap().flatten_all().unwrap().to_vec1().unwrap();
             let right = plainly(&x, &weight, &bias, &add, k);
-            let layer = Linear {
-                weight: Matrix::upload(&card, &tensor).unwrap(),
-                bias: card.upload_floats(&filled(&bias, n)),
-            };
+            let layer =
+                Linear { weight: Matrix::upload(&card, &tensor).unwrap(), bias: card.upload_floats(&filled(&bias, n)) };
             let (x, add) = (card.upload_floats(&filled(&x, k)), card.upload_floats(&filled(&add, n)));
             for tiles in TILES.into_iter().map(Some).chain([None]) {
                 let out = card.room(rows * padded(n));
@@ -161,7 +159,10 @@ mod tests {
                 let found = complete(card.read(&[(&out, 0, rows * padded(n))])).unwrap().concat();
                 for (row, right) in found.chunks_exact(padded(n)).zip(right.chunks_exact(n)) {
                     for (ours, right) in row.iter().zip(right) {
-                        assert!((ours - right).abs() < 1e-4, "{rows} x {k} x {n}, {tiles:?}: {ours}, should be {right}");
+                        assert!(
+                            (ours - right).abs() < 1e-4,
+                            "{rows} x {k} x {n}, {tiles:?}: {ours}, should be {right}"
+                        );
                     }
                     assert!(row[n..].iter().all(|&filling| filling == 0.0), "{rows} x {k} x {n}, {tiles:?}: filled up");
                 }
