@@ -1,5 +1,6 @@
 //! Whether a card computes what the processor does: drivers differ, and a wrong figure must not be shown.
 
+use crate::engine::any::AnyEngine;
 use crate::engine::edit::{Change, Edit, Part, Positions};
 use crate::engine::site::{BlockSite, Site};
 use crate::engine::{Control, Engine, FinalNorm, Products, SiteSet, TokenRows};
@@ -16,11 +17,7 @@ const RUNS: usize = 24;
 ///
 /// # Errors
 /// [`Error::Card`] naming the first operation whose figures differ; what either engine fails with.
-pub async fn agree<A: Engine + Products, B: Engine + Products>(
-    ours: &A,
-    right: &B,
-    control: &impl Control,
-) -> Result<()> {
+pub async fn agree(ours: &AnyEngine, right: &AnyEngine, control: &impl Control) -> Result<()> {
     let config = ours.config();
     let ids: Vec<u32> = (0..TOKENS.min(config.n_ctx)).map(|at| (at * 37 % config.vocab_size) as u32).collect();
     let (last, tokens) = (config.n_layer - 1, (0, config.vocab_size as u32 - 1));

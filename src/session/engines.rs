@@ -124,9 +124,9 @@ impl AnySession {
             }
             control.breathe().await?;
         }
-        let engine = card.engine(cpu.config().clone())?;
-        check::agree(&engine, cpu, control).await?;
-        Ok(self.on(AnyEngine::Card(engine)))
+        let engine = AnyEngine::Card(card.engine(cpu.config().clone())?);
+        check::agree(&engine, &self.engine, control).await?;
+        Ok(self.on(engine))
     }
 
     pub fn kind(&self) -> EngineKind {
