@@ -360,7 +360,7 @@ mod card {
 
     #[test]
     #[ignore = "needs a graphics card, or mesa-vulkan-drivers"]
-    fn is_the_reference_where_the_tokens_rows_lie_in_pieces() {
+    fn is_the_reference_where_the_tokens_rows_lie_in_pieces_and_attention_goes_in_steps() {
         let config = Config {
             n_layer: 1,
             n_head: 2,
@@ -380,8 +380,12 @@ mod card {
             let ours = GpuEngine::new(card, config.clone(), &weights).unwrap();
             let right = ReferenceEngine::new(config.clone(), weights);
             let seen = Differences::default();
-            runs(&ours, &right, &[3, 199, 0, 77, 150], &[vec![]], &seen);
-            unembedding(&ours, &right, &[3, 199, 0, 77, 150], &seen);
+            let ids: Vec<u32> = (0..16).map(|at| at * 37 % 200).collect();
+            // runs that begin at the embedding, so that attention has more queries than it weighs at once
+            let edit = |by| Edit { site: Site::Embed, part: Part::Whole, at: Positions::All, change: Change::Add(by) };
+            let edited: Vec<Vec<Edit>> = (0..4).map(|run| vec![edit(run as f32 / 4.0 - 0.375)]).collect();
+            runs(&ours, &right, &ids, &edited, &seen);
+            unembedding(&ours, &right, &ids, &seen);
             products(&ours, &right, &seen);
         }
     }

@@ -38,8 +38,8 @@ pub async fn model_hash<E: Products>(engine: &E, control: &impl Control) -> Resu
 async fn token_rows<E: Products>(engine: &E, of: TokenRows, hasher: &mut Sha256, control: &impl Control) -> Result<()> {
     let vocab = engine.config().vocab_size;
     for start in (0..vocab).step_by(ROWS) {
-        let tokens: Vec<u32> = (start..vocab.min(start + ROWS)).map(|token| token as u32).collect();
-        update(hasher, &engine.token_rows(of, &tokens).await?);
+        let rows = start..vocab.min(start + ROWS);
+        update(hasher, &engine.parameter(of.name(engine.config()), rows).await?);
         control.breathe().await?;
     }
     Ok(())

@@ -8,6 +8,16 @@ use crate::engine::products::{Block, Products, TokenRows};
 use crate::error::Result;
 
 impl Products for GpuEngine {
+    async fn input_column(&self, layer: usize, neuron: usize) -> Result<Vec<f32>> {
+        // a matrix times the vector that is 1 at one place is its column there, without the rest of it coming back
+        let mut place = vec![0; padded(self.config.d_mlp)];
+        place[neuron] = 1f32.to_bits();
+        let weight = &self.weights.blocks[layer].c_fc.weight;
+        let column = self.card.room(padded(weight.rows));
+        self.card.transposed(&self.card.upload(&place), 1, weight, 0..weight.rows, &column);
+        Ok(self.card.read(&[(&column, 0, weight.rows)]).await?.concat())
+    }
+
     async fn token_products(&self, of: TokenRows, direction: &[f32]) -> Result<Vec<f32>> {
         let vocab = self.config.vocab_size;
         let products = self.card.room(padded(vocab));

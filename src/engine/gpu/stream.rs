@@ -14,6 +14,9 @@ use crate::engine::plan::Segment;
 use crate::engine::site::{BlockSite, Site};
 use crate::error::Result;
 
+/// Memory for the weights of attention that are there at once.
+const PATTERN_BYTES: usize = 32 << 20;
+
 /// The residual stream of a batch, on its way through the layers.
 pub struct Stream {
     /// `[capacity, d_model]`
@@ -188,6 +191,19 @@ impl GpuEngine {
         out
     }
 
+    /// Queries, `qkv` being the rows' own, and what they look at.
+    fn heads<'a>(
+        &'a self,
+        layer: usize,
+        (past, qkv): (Past<'a>, &'a Buffer),
+        n_key: usize,
+        (queries, n_query): (&'a Buffer, usize),
+    ) -> Heads<'a> {
+        let scale = self.config.attention_scale(layer);
+        let past = past.before.unwrap_or(qkv);
+        Heads { config: &self.config, queries, n_query, past, own: qkv, n_key, scale }
+    }
+
     /// Attention from `qkv` into `z`; of the wanted rows only.
     fn mix(
         &self,
@@ -198,26 +214,31 @@ impl GpuEngine {
         hooks: &mut Hooks<'_>,
     ) -> Buffer {
         let wanted = if past.last_rows_only { stream.last_rows() } else { stream.segments.clone() };
-        let known = stream.queries.take().filter(|_| !past.last_rows_only && first == 0);
-        let queries = known.unwrap_or_else(|| self.card.upload(&queries(&stream.segments, first, past.last_rows_only)));
+        let n_query = wanted.last().map_or(0, |segment| segment.rows.end);
         let n_key = stream.segments.iter().map(|segment| segment.first + segment.rows.len()).max().unwrap_or(0);
-        let heads = Heads {
-            config: &self.config,
-            queries: &queries,
-            n_query: wanted.last().map_or(0, |segment| segment.rows.end),
-            past: past.before.unwrap_or(qkv),
-            own: qkv,
-            n_key,
-            scale: self.config.attention_scale(layer),
-        };
+        let z = self.activation(n_query);
+        let bytes = PATTERN_BYTES.min(self.card.device.largest_binding() as usize);
+        let at_once = (bytes / (4 * self.config.n_head * n_key.max(1))).max(1);
+        if n_query > at_once && !hooks.wants(Site::Block(layer, BlockSite::Pattern)) {
+            let all = queries(&stream.segments, first, past.last_rows_only);
+            for (piece, queries) in all.chunks(4 * at_once).enumerate() {
+                let table = self.card.upload(queries);
+                let heads = self.heads(layer, (past, qkv), n_key, (&table, queries.len() / 4));
+                let pattern = self.card.room(heads.pattern_len());
+                self.card.pattern(&heads, &pattern);
+                self.card.mix(&heads, &pattern, (&z, piece * at_once));
+            }
+            return z;
+        }
+        let is_plain = !past.last_rows_only && first == 0;
+        let known = stream.queries.take().filter(|_| is_plain);
+        let table = known.unwrap_or_else(|| self.card.upload(&queries(&stream.segments, first, past.last_rows_only)));
+        let heads = self.heads(layer, (past, qkv), n_key, (&table, n_query));
         let pattern = self.card.room(heads.pattern_len());
         self.card.pattern(&heads, &pattern);
         hooks.at_pattern(self, layer, &wanted, &pattern, n_key);
-        let z = self.activation(heads.n_query);
-        self.card.mix(&heads, &pattern, &z);
-        if !past.last_rows_only && first == 0 {
-            stream.queries = Some(queries);
-        }
+        self.card.mix(&heads, &pattern, (&z, 0));
+        stream.queries = is_plain.then_some(table);
         z
     }
 

@@ -289,6 +289,10 @@ impl Engine for RemoteEngine {
 }
 
 impl Products for RemoteEngine {
+    async fn input_column(&self, layer: usize, neuron: usize) -> Result<Vec<f32>> {
+        expect!(self.plain(Operation::InputColumn(layer, neuron), &Unhurried).await?, Floats)
+    }
+
     async fn token_products(&self, of: TokenRows, direction: &[f32]) -> Result<Vec<f32>> {
         expect!(self.plain(Operation::TokenProducts(of, direction.to_vec()), &Unhurried).await?, Floats)
     }

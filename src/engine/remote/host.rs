@@ -184,6 +184,7 @@ impl<E: Engine + Products> Things<E> {
             Operation::NeuronWrites(layer, along) => Ok(Reply::Floats(engine.neuron_writes(layer, &along).await?)),
             Operation::HeadWrites(layer, along) => Ok(Reply::Floats(engine.head_writes(layer, &along).await?)),
             Operation::ValueBias(layer) => Ok(Reply::Floats(engine.value_bias(layer).await?)),
+            Operation::InputColumn(layer, neuron) => Ok(Reply::Floats(engine.input_column(layer, neuron).await?)),
             Operation::TokenProducts(of, along) => Ok(Reply::Floats(engine.token_products(of, &along).await?)),
             Operation::Project(of, block, tokens) => Ok(Reply::Floats(engine.project(of, &block, tokens).await?)),
         }

@@ -69,6 +69,7 @@ pub enum Operation {
     NeuronWrites(usize, Vec<f32>),
     HeadWrites(usize, Vec<f32>),
     ValueBias(usize),
+    InputColumn(usize, usize),
     TokenProducts(TokenRows, Vec<f32>),
     Project(TokenRows, Block, Range<usize>),
 }

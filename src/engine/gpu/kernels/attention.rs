@@ -66,13 +66,14 @@ impl Card {
         });
     }
 
-    /// `z [query, d_model]` of a pattern.
-    pub fn mix(&self, heads: &Heads<'_>, pattern: &Buffer, z: &Buffer) {
+    /// `z [query, d_model]` of a pattern, from row `z_row` on.
+    pub fn mix(&self, heads: &Heads<'_>, pattern: &Buffer, (z, z_row): (&Buffer, usize)) {
+        let [d, d_head, stride, n_key, z_stride] = heads.params();
         self.run(&Call {
             kernel: &MIX,
             consts: &[],
             buffers: &[heads.queries, heads.past, heads.own, pattern, z],
-            params: &heads.params(),
+            params: &[d, d_head, stride, n_key, z_stride, z_row as u32],
             groups: heads.groups(),
             work: heads.work(),
         });

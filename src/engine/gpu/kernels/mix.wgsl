@@ -8,6 +8,8 @@ struct Params {
     n_key: u32,
     // floats in a row of z
     z_stride: u32,
+    // where in z the first query's row is
+    z_row: u32,
 }
 
 @group(0) @binding(0) var<storage, read> queries: array<vec4<u32>>;
@@ -27,6 +29,7 @@ fn main(
     let at = (group.x * groups.y + group.y) * p.n_key;
     let head = group.y * p.d_head;
     let values = 2u * p.d_model + head;
+    let row = (p.z_row + group.x) * p.z_stride;
     for (var i = thread; i < p.d_head; i += 64u) {
         var sum = 0.0;
         for (var key = 0u; key < about.z; key += 1u) {
@@ -35,11 +38,11 @@ fn main(
         for (var key = about.z; key <= about.w; key += 1u) {
             sum += pattern[at + key] * own[(about.y + key - about.z) * p.stride + values + i];
         }
-        z[group.x * p.z_stride + head + i] = sum;
+        z[row + head + i] = sum;
     }
     // what products read beyond the last head
     let end = p.d_model + thread;
     if group.y == 0u && end < p.z_stride {
-        z[group.x * p.z_stride + end] = 0.0;
+        z[row + end] = 0.0;
     }
 }
