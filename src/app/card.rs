@@ -14,7 +14,7 @@ use wasm_bindgen::JsValue;
 use super::client::{Desk, Life};
 use super::site;
 use super::views::predictions::FIRST_PREDICTION;
-use crate::protocol::{Answer, EngineWish, Event, Failure, Lane, Request, RequestId, Source, ToWorker};
+use crate::protocol::{Answer, EngineWish, Event, Failure, Info, Lane, Request, RequestId, Source, ToWorker};
 
 /// Between two looks whether the first prediction is shown.
 const LOOK_MS: u32 = 100;
@@ -115,7 +115,8 @@ impl Desk {
         self.ask(None, Request::UseCard { any }, Box::new(hears));
     }
 
-    fn say_what_computes(&self, info: &crate::protocol::Info) {
+    fn say_what_computes(&self, info: &Info) {
+        *self.computes.borrow_mut() = Some(info.clone());
         let listeners = self.on_engine.borrow().clone();
         listeners.iter().for_each(|f| f(info));
     }

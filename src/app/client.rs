@@ -68,6 +68,8 @@ pub(super) struct Desk {
     on_model: Listeners<ModelInfo>,
     on_life: Listeners<Life>,
     pub(super) on_engine: Listeners<Info>,
+    /// What was said last of what computes.
+    pub(super) computes: RefCell<Option<Info>>,
     pub(super) card: Card,
 }
 
@@ -124,6 +126,9 @@ impl Client {
 
     /// Tells `f` what computes, now and whenever that changes.
     pub fn on_engine(&self, f: impl Fn(&Info) + 'static) {
+        if let Some(info) = &*self.0.computes.borrow() {
+            f(info);
+        }
         self.0.on_engine.borrow_mut().push(Rc::new(f));
     }
 

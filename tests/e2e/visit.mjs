@@ -36,12 +36,12 @@ export function answerFrom(folder, name, route) {
 }
 
 /** Waits until what `peartree.info()` answers is as it should be. (`waitForFunction` takes a promise for a yes.) */
-export async function informed(page, is) {
-  for (const end = Date.now() + 30_000; Date.now() < end; ) {
+export async function informed(page, is, ms = 30_000) {
+  for (const end = Date.now() + ms; Date.now() < end; ) {
     if (is(await page.evaluate(() => peartree.info()))) return;
     await page.waitForTimeout(20);
   }
-  throw new Error(`in 30 s, info() never was as it should be: ${is}`);
+  throw new Error(`in ${ms} ms, info() never was as it should be: ${is}`);
 }
 
 /** Opens the page with a link's fragment, and waits as visitPage does. */

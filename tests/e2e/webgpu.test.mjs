@@ -25,7 +25,8 @@ const open = async (search, options) => {
   return visit;
 };
 
-const onCard = (visit) => informed(visit.page, (info) => info.engine === "webgpu");
+/** Waits for the card: its kernels are compiled by a software here, and held against the processor first. */
+const onCard = (visit) => informed(visit.page, (info) => info.engine === "webgpu", 180_000);
 const asksForCard = (visit) => visit.requests.some((url) => /\/card-[0-9a-f]+(_bg\.wasm|\.js)$/.test(url));
 
 /** One answer of every kind that a model gives. */

@@ -1,4 +1,4 @@
-//! Says what computes: the processor, or the graphics card by its name.
+//! Says, at the end of the model's line, what computes: the processor, or the graphics card by its name.
 
 use yew::prelude::*;
 
@@ -25,9 +25,9 @@ pub fn EngineLine(props: &Props) -> Html {
 
 fn words(info: &Info) -> String {
     match (&info.adapter, info.threads) {
-        (Some(card), _) if card.is_empty() => "Computed on the graphics card.".to_owned(),
-        (Some(card), _) => format!("Computed on the graphics card: {card}."),
-        (None, 1) => "Computed on the processor.".to_owned(),
-        (None, threads) => format!("Computed on the processor, with {threads} threads."),
+        (Some(card), _) if card.is_empty() => ". Computed on the graphics card.".to_owned(),
+        (Some(card), _) => format!(". Computed on the graphics card: {card}."),
+        (None, 1) => ". Computed on the processor.".to_owned(),
+        (None, threads) => format!(". Computed on the processor, with {threads} threads."),
     }
 }

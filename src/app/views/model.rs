@@ -74,11 +74,10 @@ pub fn Model(props: &Props) -> Html {
             <h2 id="model-title" class="unseen">{ "Model" }</h2>
             // while the first model is on its way, the bar stands where its name will
             if !is_first || !is_loading {
-                { line(props.model.as_deref()) }
+                { line(props.model.as_deref(), &props.client) }
             } else {
                 <LoadingBar client={props.client.clone()} loading={props.loading.clone()} {is_first} dispatch={props.dispatch.clone()} />
             }
-            <EngineLine client={props.client.clone()} />
             <span class="model-links">
             <CopyLink />
             <button type="button" class="link unfolds" aria-expanded={is_open.to_string()} aria-controls="sources" onclick={ontoggle}>
@@ -104,7 +103,7 @@ pub fn Model(props: &Props) -> Html {
     }
 }
 
-fn line(model: Option<&ModelInfo>) -> Html {
+fn line(model: Option<&ModelInfo>, client: &Client) -> Html {
     let Some(model) = model else { return html! { <p class="model-line"><b>{ "No model yet" }</b></p> } };
     let config = &model.config;
     let mut facts = vec![
@@ -128,6 +127,7 @@ fn line(model: Option<&ModelInfo>) -> Html {
             if is_kept {
                 <span class="is-kept">{ ", kept on this device" }</span>
             }
+            <EngineLine client={client.clone()} />
             { for model.notes.iter().map(|note| html! { <span class="model-note">{ format!(" {note}") }</span> }) }
         </p>
     }

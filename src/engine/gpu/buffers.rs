@@ -1,7 +1,7 @@
 //! Memory of the card: buffers that are used again, so that in the steady state none are made.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use wgpu::BufferUsages;
@@ -74,7 +74,8 @@ impl Drop for Lent {
 /// Buffers that nobody has.
 #[derive(Default)]
 struct Free {
-    by_size: RefCell<HashMap<(Kind, u64), Vec<Owned>>>,
+    /// Lent in the order of their numbers, so that the same work gets the same buffers, and its bind groups are there.
+    by_size: RefCell<HashMap<(Kind, u64), BTreeMap<u64, Owned>>>,
     /// What was written for work that isn't submitted yet must not be written again before it is.
     written: RefCell<Vec<Owned>>,
     bytes: Cell<u64>,
@@ -92,11 +93,11 @@ impl Free {
     fn put(&self, kind: Kind, own: Owned) {
         let size = own.buffer.size();
         self.bytes.set(self.bytes.get() + size);
-        self.by_size.borrow_mut().entry((kind, size)).or_default().push(own);
+        self.by_size.borrow_mut().entry((kind, size)).or_default().insert(own.id, own);
     }
 
     fn take(&self, kind: Kind, size: u64) -> Option<Owned> {
-        let own = self.by_size.borrow_mut().get_mut(&(kind, size))?.pop()?;
+        let (_, own) = self.by_size.borrow_mut().get_mut(&(kind, size))?.pop_first()?;
         self.bytes.set(self.bytes.get() - size);
         Some(own)
     }
