@@ -1,7 +1,8 @@
 //! What this browser can do, which decides on the worker that is started and on the files that are kept.
 
 use js_sys::{Reflect, WebAssembly};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::StorageManager;
 
 /// Pages of memory that the worker with threads may grow to (scripts/workers).
 const MOST_PAGES: u32 = 1 << 16;
@@ -30,4 +31,18 @@ pub fn runs_threads_build() -> bool {
         .iter()
         .all(|(name, value)| Reflect::set(&size, &JsValue::from_str(name), value).is_ok());
     is_set && knows_relaxed_simd() && WebAssembly::Memory::new(&size).is_ok()
+}
+
+/// Asks the browser not to clear what is kept when room gets scarce. Only a page can ask, not its worker; the answer
+/// changes nothing here, and the list of kept models says it.
+pub fn ask_to_persist() {
+    let Some(window) = web_sys::window() else { return };
+    // missing where the page isn't secure
+    let storage = Reflect::get(&window.navigator(), &"storage".into()).ok().filter(JsValue::is_object);
+    let Some(storage) = storage.map(JsCast::unchecked_into::<StorageManager>) else { return };
+    wasm_bindgen_futures::spawn_local(async move {
+        if let Ok(promise) = storage.persist() {
+            let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+        }
+    });
 }

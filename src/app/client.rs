@@ -9,12 +9,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use gloo_timers::callback::Timeout;
-use js_sys::Reflect;
-use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::StorageManager;
 
-use super::browser::runs_threads_build;
+use super::browser::{ask_to_persist, runs_threads_build};
 use super::card::Card;
 use super::engine::{Engine, Heard};
 use super::site;
@@ -383,20 +380,6 @@ fn threads() -> u32 {
 /// How many threads the page's address asks for: `?threads=2`.
 pub fn asked_threads() -> Option<u32> {
     Some(site::asked("threads")?.parse::<u32>().ok()?.clamp(1, MOST_ASKED))
-}
-
-/// Asks the browser not to clear what is kept when room gets scarce. Only a page can ask, not its worker; the answer
-/// changes nothing here, and the list of kept models says it.
-fn ask_to_persist() {
-    let Some(window) = web_sys::window() else { return };
-    // missing where the page isn't secure
-    let storage = Reflect::get(&window.navigator(), &"storage".into()).ok().filter(JsValue::is_object);
-    let Some(storage) = storage.map(JsCast::unchecked_into::<StorageManager>) else { return };
-    wasm_bindgen_futures::spawn_local(async move {
-        if let Ok(promise) = storage.persist() {
-            let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
-        }
-    });
 }
 
 /// The demo model, which is part of the site.

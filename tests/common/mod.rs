@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 pub mod models;
+pub mod operations;
 pub mod parts;
 pub mod plain;
 
