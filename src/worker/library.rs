@@ -46,6 +46,9 @@ impl Library {
     /// Gets a model from where `source` says. `loaded` is the one that answers till then; it makes way early where
     /// memory can't hold both.
     ///
+    /// A card that was lost, or has no room for the model, is left: who asked for a card gets it opened anew, once, and who
+    /// didn't gets the processor.
+    ///
     /// # Errors
     /// [`StoreError`], what is wrong with the model, [`Error::Cancelled`].
     pub async fn load(
@@ -55,9 +58,31 @@ impl Library {
         control: &impl Control,
         on_event: &dyn Fn(Event),
     ) -> Result<AnySession> {
+        let (mut wish, mut may_fail) = (source.engine, true);
+        loop {
+            let sink = self.sink(wish).await?;
+            may_fail &= matches!(sink, AnySink::Card(_));
+            match self.load_into(sink, source, loaded, control, on_event).await {
+                Err(error) if may_fail && error.code() == "card_failed" => {
+                    self.card.take();
+                    (wish, may_fail) = (Some(wish.unwrap_or(EngineWish::Cpu)), false);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn load_into(
+        &self,
+        sink: AnySink,
+        source: &Source,
+        loaded: &RefCell<Option<Rc<AnySession>>>,
+        control: &impl Control,
+        on_event: &dyn Fn(Event),
+    ) -> Result<AnySession> {
         let on_progress = |progress: Progress| on_event(Event::Progress(progress));
         let watch = Watch { control, on_progress: &on_progress };
-        let (dtype, sink) = (source.dtype.unwrap_or_default(), self.sink(source.engine).await?);
+        let dtype = source.dtype.unwrap_or_default();
         if let Some(direct) = Direct::of(&source.place, &Fetch, &watch) {
             return AnySession::of(source.name.clone(), direct.load(dtype, sink).await?);
         }

@@ -179,3 +179,22 @@ test("a device that is lost in a sweep: the processor does it, and the page says
   assert.equal(difference(found.neurons, right), 0, "the processor's own figures");
   await visit.close();
 });
+
+test("a load that the card has no room for goes to the processor; one that asks for the card gets a fresh device", async () => {
+  const visit = await open("?engine=webgpu", { prepare: withDestroyer });
+  await onCard(visit);
+  const loaded = (options) =>
+    visit.page.evaluate(async (options) => {
+      new BroadcastChannel("destroy").postMessage("now");
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await window.peartree.load("demo", options);
+      const { engine } = await window.peartree.info();
+      return { engine, top: (await window.peartree.predict({ prompt: "I climbed up the pear tree", top: 1 })).top[0].token };
+    }, options);
+  const fresh = await loaded({ engine: "webgpu" });
+  assert.equal(fresh.engine, "webgpu");
+  const left = await loaded({});
+  assert.equal(left.engine, "cpu");
+  assert.equal(left.top, fresh.top);
+  await visit.close();
+});
