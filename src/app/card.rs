@@ -26,8 +26,10 @@ pub struct Card {
     is_asked: Cell<bool>,
     /// It failed: it is not used again.
     is_left: Cell<bool>,
-    /// Questions that it failed at, until the processor has the model.
+    /// Questions that it failed at, until a model is loaded that can answer.
     waiting: RefCell<Vec<RequestId>>,
+    /// The model is being loaded onto the processor for them.
+    falls_back: Cell<bool>,
 }
 
 impl Card {
@@ -35,6 +37,7 @@ impl Card {
     pub fn begin_anew(&self) {
         self.is_asked.set(false);
         self.waiting.take();
+        self.falls_back.set(false);
     }
 }
 
@@ -53,6 +56,10 @@ fn is_shown() -> bool {
     performance.is_some_and(|performance| performance.get_entries_by_name(FIRST_PREDICTION).length() > 0)
 }
 
+fn is_load(ask: &ToWorker) -> bool {
+    matches!(ask, ToWorker::Ask { request: Request::Load(_), .. })
+}
+
 /// Whether the browser offers cards to pages at all.
 fn is_offered() -> bool {
     let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
@@ -61,7 +68,10 @@ fn is_offered() -> bool {
 
 impl Desk {
     /// After an answer: what computes is told where a model was loaded, and the card is asked for once a prediction was shown.
-    pub(super) fn look_for_card(self: &Rc<Self>, event: &Event) {
+    pub(super) fn look_for_card(self: &Rc<Self>, is_load: bool, event: &Event) {
+        if is_load {
+            self.after_load(event);
+        }
         match event {
             Event::Done(Answer::Loaded(_)) => self.ask_what_computes(),
             Event::Done(Answer::Prediction(_)) if !self.card.is_asked.get() && !self.card.is_left.get() => {
@@ -128,31 +138,50 @@ impl Desk {
             Some(ToWorker::Ask { request: Request::UseCard { .. } | Request::Load(_), .. }) | None => false,
             Some(_) => true,
         };
-        let source = self.loaded.borrow().clone();
-        let Some(source) = source.filter(|_| is_question && failure.code == "card_failed") else { return false };
+        let has_model = self.loaded.borrow().is_some();
+        if !(is_question && has_model && failure.code == "card_failed") {
+            return false;
+        }
         self.card.waiting.borrow_mut().push(id);
         if !self.card.is_left.replace(true) {
             self.tell(&Life::WithoutCard(failure.clone()));
-            self.load_onto_processor(source);
+        }
+        if !self.is_loading() {
+            self.fall_back();
         }
         true
     }
 
-    fn load_onto_processor(self: &Rc<Self>, source: Source) {
-        let source = Source { engine: Some(EngineWish::Cpu), ..source };
-        let desk = Rc::downgrade(self);
-        let hears = move |event| {
-            let Some(desk) = desk.upgrade() else { return };
-            match event {
-                Event::Done(_) => desk.ask_again(),
-                Event::Failed(failure) => desk.give_up(&failure),
-                _ => {}
-            }
-        };
-        self.ask(Some(Lane::Load), Request::Load(source), Box::new(hears));
+    pub(super) fn is_load(&self, id: RequestId) -> bool {
+        self.open.borrow().get(&id).is_some_and(|open| is_load(&open.ask))
     }
 
-    /// Asks the processor what the card had no answer to.
+    fn is_loading(&self) -> bool {
+        self.open.borrow().values().any(|open| is_load(&open.ask))
+    }
+
+    /// Loads the model onto the processor.
+    fn fall_back(self: &Rc<Self>) {
+        let Some(source) = self.loaded.borrow().clone() else { return };
+        self.card.falls_back.set(true);
+        let source = Source { engine: Some(EngineWish::Cpu), ..source };
+        self.ask(Some(Lane::Load), Request::Load(source), Box::new(|_| ()));
+    }
+
+    /// A model was loaded, or not; which one is all the same to what waits for an answer, for who asks no longer cares has
+    /// taken it back.
+    fn after_load(self: &Rc<Self>, event: &Event) {
+        let fell_back = self.card.falls_back.replace(false);
+        match event {
+            Event::Done(_) => self.ask_again(),
+            // another is on its way
+            Event::Failed(_) if self.is_loading() || self.card.waiting.borrow().is_empty() => {}
+            Event::Failed(failure) if fell_back => self.give_up(failure),
+            _ => self.fall_back(),
+        }
+    }
+
+    /// Asks again what the card had no answer to.
     fn ask_again(self: &Rc<Self>) {
         let waiting = self.card.waiting.take();
         let open = self.open.borrow();

@@ -236,13 +236,14 @@ impl Desk {
             let listeners = self.on_model.borrow().clone();
             listeners.iter().for_each(|f| f(model));
         }
+        let is_load = self.is_load(id);
         // taken out while it runs: it may ask something new
         let listener = self.open.borrow_mut().get_mut(&id).and_then(|open| open.listener.take());
         if is_last {
             self.open.borrow_mut().remove(&id);
         }
         if is_last {
-            self.look_for_card(&event);
+            self.look_for_card(is_load, &event);
         }
         let Some(mut listener) = listener else { return };
         listener(event);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, openPage, serveSite } from "./harness.mjs";
-import { informed } from "./visit.mjs";
+import { informed, settled } from "./visit.mjs";
 
 const CLEAN = "I climbed up the pear tree and picked a pear. I climbed up the apple tree and picked";
 const CORRUPTED = "I climbed up the pear tree and picked a pear. I climbed up the lemon tree and picked";
@@ -184,13 +184,13 @@ test("a load that the card has no room for goes to the processor; one that asks 
   const visit = await open("?engine=webgpu", { prepare: withDestroyer });
   await onCard(visit);
   const loaded = (options) =>
-    visit.page.evaluate(async (options) => {
+    settled(visit.page).then(() => visit.page.evaluate(async (options) => {
       new BroadcastChannel("destroy").postMessage("now");
       await new Promise((resolve) => setTimeout(resolve, 300));
       await window.peartree.load("demo", options);
       const { engine } = await window.peartree.info();
       return { engine, top: (await window.peartree.predict({ prompt: "I climbed up the pear tree", top: 1 })).top[0].token };
-    }, options);
+    }, options));
   const fresh = await loaded({ engine: "webgpu" });
   assert.equal(fresh.engine, "webgpu");
   const left = await loaded({});
