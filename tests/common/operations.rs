@@ -14,14 +14,24 @@ use proptest::prelude::*;
 
 use super::models::{Lcg, any_edits, any_shape};
 
-/// Of a figure's size, or of 1 where it is smaller.
-const TOLERANCE: f64 = 1e-4;
+/// The largest difference of each operation, of a figure's size, or of 1 where it is smaller.
+pub struct Differences {
+    tolerance: f64,
+    largest: RefCell<BTreeMap<&'static str, f64>>,
+}
 
-/// The largest difference of each operation.
-#[derive(Default)]
-pub struct Differences(RefCell<BTreeMap<&'static str, f64>>);
+impl Default for Differences {
+    /// As the engines on the processor must agree.
+    fn default() -> Self {
+        Differences::within(1e-4)
+    }
+}
 
 impl Differences {
+    pub fn within(tolerance: f64) -> Self {
+        Differences { tolerance, largest: RefCell::default() }
+    }
+
     #[track_caller]
     pub fn note(&self, operation: &'static str, ours: &[f32], right: &[f32], about: &dyn std::fmt::Debug) {
         let right: Vec<f64> = right.iter().map(|&value| f64::from(value)).collect();
@@ -31,18 +41,18 @@ impl Differences {
     #[track_caller]
     pub fn note_f64(&self, operation: &'static str, ours: &[f32], right: &[f64], about: &dyn std::fmt::Debug) {
         assert_eq!(ours.len(), right.len(), "{operation}: lengths, {about:?}");
-        let mut seen = self.0.borrow_mut();
+        let mut seen = self.largest.borrow_mut();
         let largest = seen.entry(operation).or_default();
         for (&ours, &right) in ours.iter().zip(right) {
             let difference = (f64::from(ours) - right).abs() / right.abs().max(1.0);
-            assert!(difference <= TOLERANCE, "{operation}: {ours}, should be {right}: {about:?}");
+            assert!(difference <= self.tolerance, "{operation}: {ours}, should be {right}: {about:?}");
             *largest = largest.max(difference);
         }
     }
 
     pub fn print(&self, engine: &str) {
         println!("{engine}: largest difference of each operation, as a share of the figure or of 1");
-        for (operation, largest) in self.0.borrow().iter() {
+        for (operation, largest) in self.largest.borrow().iter() {
             println!("  {operation:<18} {largest:.1e}");
         }
     }
