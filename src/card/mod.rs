@@ -68,17 +68,16 @@ impl Desk {
     }
 }
 
-/// Opens the card, anew if there was one; its name. `any` takes one that the processor pretends to be, too.
+/// Opens the card, anew if there was one. `any` takes one that the processor pretends to be, too.
 #[wasm_bindgen]
-pub async fn open(any: bool) -> Result<String, JsValue> {
+pub async fn open(any: bool) -> Result<(), JsValue> {
     let choice = if any { Choice::Any } else { Choice::Hardware };
     let device = Device::open(choice, Extent::Own).await.map_err(|error| thrown(&error))?;
-    let name = device.name().to_owned();
     let desk = Desk::here();
     desk.hosts.take();
     desk.loading.take();
     desk.card.replace(Some(Rc::new(Card::new(device))));
-    Ok(name)
+    Ok(())
 }
 
 /// Rows of a parameter of the model that is being loaded, from row `first_row` on, each filled up to whole fours.

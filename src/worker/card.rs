@@ -62,16 +62,15 @@ impl OpenCard {
     /// # Errors
     /// [`Error::NoCard`], [`Error::Card`].
     pub async fn open(any: bool) -> Result<Self> {
-        look_for_adapter(any).await?;
+        let name = look_for_adapter(any).await?.into();
         let no_program = |why: JsValue| Error::Card(format!("Its program could not be started: {}.", words(&why)));
         let program = JsFuture::from(start().map_err(no_program)?).await.map_err(no_program)?;
         let program: Program = program.unchecked_into();
-        let name = JsFuture::from(program.open(any).map_err(thrown)?).await.map_err(thrown)?;
-        let name = name.as_string().unwrap_or_default().into();
+        JsFuture::from(program.open(any).map_err(thrown)?).await.map_err(thrown)?;
         Ok(OpenCard { program: Rc::new(program), name, next: Rc::default() })
     }
 
-    /// As its maker calls it.
+    /// As much as the browser says of it: its maker and its family.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -82,8 +81,8 @@ impl OpenCard {
     }
 }
 
-/// Whether the browser has a card: `navigator.gpu`, an adapter, and not only a pretended one.
-async fn look_for_adapter(any: bool) -> Result<()> {
+/// The name of the card that the browser has: `navigator.gpu`, an adapter, and not only a pretended one.
+async fn look_for_adapter(any: bool) -> Result<String> {
     let none = || Error::NoCard("This browser offers none to pages (WebGPU).".into());
     let get = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).unwrap_or(JsValue::UNDEFINED);
     let gpu = get(&get(&js_sys::global(), "navigator"), "gpu");
@@ -93,11 +92,15 @@ async fn look_for_adapter(any: bool) -> Result<()> {
     if adapter.is_falsy() {
         return Err(none());
     }
-    let is_pretended = get(&get(&adapter, "info"), "isFallbackAdapter").is_truthy();
+    let info = get(&adapter, "info");
+    let is_pretended = get(&info, "isFallbackAdapter").is_truthy();
     if is_pretended && !any {
         return Err(Error::NoCard("The only one that this browser offers is the processor itself.".into()));
     }
-    Ok(())
+    let said = ["vendor", "architecture"].map(|what| get(&info, what).as_string().unwrap_or_default());
+    // the whole name, which few browsers give
+    let description = get(&info, "description").as_string().filter(|text| !text.is_empty());
+    Ok(description.unwrap_or_else(|| said.join(" ").trim().to_owned()))
 }
 
 /// What the program threw: a failure in JSON, or what a browser says of one that broke down.

@@ -74,9 +74,9 @@ test("every answer of the card is the processor's", async () => {
   const visit = await open("?engine=webgpu");
   await onCard(visit);
   const info = await visit.page.evaluate(() => window.peartree.info());
-  assert.equal(typeof info.adapter, "string");
+  assert.match(info.adapter, /swiftshader/i);
   assert.ok(info.gpuBytes > 0);
-  assert.match(await visit.page.textContent("#engine"), /graphics card/);
+  assert.match(await visit.page.textContent("#engine"), /graphics card: .*swiftshader/i);
   const ours = await answers(visit.page);
   for (const [name, answer] of Object.entries(right)) {
     const largest = difference(ours[name], answer, name);

@@ -24,10 +24,9 @@ pub fn EngineLine(props: &Props) -> Html {
 }
 
 fn words(info: &Info) -> String {
-    match (&info.adapter, info.threads) {
-        (Some(card), _) if card.is_empty() => ". Computed on the graphics card.".to_owned(),
-        (Some(card), _) => format!(". Computed on the graphics card: {card}."),
-        (None, 1) => ". Computed on the processor.".to_owned(),
-        (None, threads) => format!(". Computed on the processor, with {threads} threads."),
+    match info.adapter.as_deref() {
+        Some("") => ". Computed on the graphics card.".to_owned(),
+        Some(card) => format!(". Computed on the graphics card: {card}."),
+        None => ". Computed on the processor.".to_owned(),
     }
 }
