@@ -120,10 +120,3 @@ pub async fn step(number: u32, word: Vec<u8>) -> Vec<u8> {
         None => Vec::new(),
     }
 }
-
-/// What was made and done on the card so far, as JSON.
-#[wasm_bindgen]
-pub fn counts() -> String {
-    let counts = Desk::here().card().map(|card| card.counts()).unwrap_or_default();
-    serde_json::to_string(&counts).unwrap_or_default()
-}

@@ -6,9 +6,9 @@ use super::base::GpuBase;
 use super::buffers::Buffer;
 use super::kernels::attention::Heads;
 use super::kernels::product::Then;
-use super::matrix::padded;
+use super::matrix::{padded, unpadded};
 use super::stream::queries;
-use super::weights::{Linear, Norm};
+use super::weights::Linear;
 use crate::engine::plan::Segment;
 use crate::engine::{BaseRun, Control, Engine, Gradients};
 use crate::error::Result;
@@ -77,7 +77,7 @@ impl GpuEngine {
         let x = self.followed_rows(&followed.base.resid_mid[layer], followed);
         let post = self.backwards(&weights.mlp_c_proj, g, rows);
         let pre = self.card.room(rows * width);
-        let normed = self.normed_rows(&weights.ln_2, &x, rows);
+        let normed = self.norm_rows(&weights.ln_2, &x, rows).1;
         self.card.product(&normed, rows, &weights.c_fc, Then::default(), &pre)?;
         let slopes = self.card.room(rows * width);
         self.card.slope(self.config.variant.activation_function, &pre, &post, rows * width, &slopes);
@@ -94,7 +94,7 @@ impl GpuEngine {
         let x = self.followed_rows(&base.resid_pre[layer], followed);
         let z = self.backwards(&weights.attn_c_proj, g, rows);
         let qkv = self.card.room(rows * width);
-        let normed = self.normed_rows(&weights.ln_1, &x, rows);
+        let normed = self.norm_rows(&weights.ln_1, &x, rows).1;
         self.card.product(&normed, rows, &weights.c_attn, Then::default(), &qkv)?;
         let segment = Segment { run: 0, rows: 0..rows, first: followed.first };
         let heads = Heads {
@@ -125,16 +125,7 @@ impl GpuEngine {
     }
 
     fn followed_rows(&self, x: &Buffer, followed: &Followed<'_>) -> Buffer {
-        let out = self.activation(followed.rows);
-        let rows: Vec<u32> = (followed.first..followed.first + followed.rows).map(|row| row as u32).collect();
-        self.card.pick(x, self.config.d_model, &rows, &out);
-        out
-    }
-
-    fn normed_rows(&self, norm: &Norm, x: &Buffer, rows: usize) -> Buffer {
-        let (scales, out) = (self.card.room(rows), self.activation(rows));
-        self.card.norm(&self.config, norm, (x, rows), (&scales, false), &out);
-        out
+        self.rows_of(x, followed.first..followed.first + followed.rows)
     }
 
     /// All layers' derivatives in the host's memory.
@@ -153,9 +144,7 @@ impl GpuEngine {
             .collect();
         let mut values = self.card.read(&parts).await?.into_iter();
         let mut by_layer = |width: usize| -> Vec<Vec<f32>> {
-            let own =
-                |values: Vec<f32>| values.chunks_exact(padded(width)).flat_map(|row| &row[..width]).copied().collect();
-            values.by_ref().take(layers.len()).map(own).collect()
+            values.by_ref().take(layers.len()).map(|values| unpadded(&values, width)).collect()
         };
         Ok(Gradients {
             first,

@@ -1,11 +1,12 @@
 //! A run that others resume, kept on the card: its residual stream, queries, keys and values at every layer and position.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::GpuEngine;
 use super::buffers::Buffer;
 use super::hooks::Hooks;
-use super::matrix::padded;
+use super::matrix::{padded, unpadded};
 use super::stream::{Past, Stream};
 use crate::engine::plan::Stage;
 use crate::engine::site::{BlockSite, Site, SiteSet};
@@ -118,9 +119,16 @@ impl GpuEngine {
     fn resumed(&self, base: &GpuBase, resid: &Buffer, from: usize) -> Stream {
         let mut stream = Stream::empty(self, base.ids.len() - from);
         stream.push(0, base.ids.len() - from, from);
-        let rows: Vec<u32> = (from as u32..base.ids.len() as u32).collect();
-        self.card.pick(resid, self.config.d_model, &rows, &stream.x);
+        stream.x = self.rows_of(resid, from..base.ids.len());
         stream
+    }
+
+    /// Some neighbouring rows of the residual stream, in a buffer of their own.
+    pub(super) fn rows_of(&self, x: &Buffer, rows: Range<usize>) -> Buffer {
+        let out = self.activation(rows.len());
+        let numbers: Vec<u32> = rows.map(|row| row as u32).collect();
+        self.card.pick(x, self.config.d_model, &numbers, &out);
+        out
     }
 
     /// Those that lie on the card, or are the difference of two that do.
@@ -142,7 +150,7 @@ impl GpuEngine {
             return Ok(found);
         }
         let mut values = self.card.read(&parts).await?.into_iter();
-        let own = |values: Vec<f32>| values.chunks_exact(stride).flat_map(|row| &row[..d]).copied().collect::<Vec<_>>();
+        let own = |values: Vec<f32>| unpadded(&values, d);
         for (site, _, before) in known {
             let mut after = own(values.next().unwrap_or_default());
             if before.is_some() {

@@ -33,6 +33,11 @@ pub fn padded(columns: usize) -> usize {
     columns.next_multiple_of(rows::FOUR)
 }
 
+/// Rows of `columns` numbers, without what fills them up to whole fours.
+pub fn unpadded(rows: &[f32], columns: usize) -> Vec<f32> {
+    rows.chunks_exact(padded(columns)).flat_map(|row| &row[..columns]).copied().collect()
+}
+
 /// Bytes of a row on the card.
 fn row_bytes(columns: usize, is_f16: bool) -> usize {
     padded(columns) * if is_f16 { 2 } else { 4 }

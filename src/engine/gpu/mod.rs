@@ -33,7 +33,7 @@ use buffers::Buffer;
 use hooks::{Hooks, Lies};
 use kernels::product::Then;
 pub use matrix::Matrix;
-use matrix::padded;
+use matrix::{padded, unpadded};
 use stream::Past;
 pub use tape::{Card, Counts};
 use weights::CardWeights;
@@ -68,11 +68,6 @@ impl GpuEngine {
         Ok(GpuEngine { config, card, weights })
     }
 
-    /// The card's name.
-    pub fn device_name(&self) -> &str {
-        self.card.device.name()
-    }
-
     /// What was made and done so far.
     pub fn counts(&self) -> Counts {
         self.card.counts()
@@ -80,9 +75,9 @@ impl GpuEngine {
 
     /// The residual stream's rows, back in the host's memory: `[rows, d_model]`.
     async fn resid(&self, x: &Buffer, rows: usize) -> Result<Activation> {
-        let (d, stride) = (self.config.d_model, padded(self.config.d_model));
-        let read = self.card.read(&[(x, 0, rows * stride)]).await?.concat();
-        Ok(Activation::rows(read.chunks_exact(stride).flat_map(|row| &row[..d]).copied().collect(), d))
+        let d = self.config.d_model;
+        let read = self.card.read(&[(x, 0, rows * padded(d))]).await?.concat();
+        Ok(Activation::rows(unpadded(&read, d), d))
     }
 
     /// `direction` times the transposed weights of a layer: what each of its inputs writes along it.

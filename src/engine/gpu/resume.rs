@@ -5,7 +5,7 @@ use super::base::GpuBase;
 use super::buffers::Buffer;
 use super::hooks::{Hooks, Lies};
 use super::kernels::join::Begin;
-use super::matrix::padded;
+use super::matrix::{padded, unpadded};
 use super::stream::{Past, Stream};
 use crate::engine::edit::Edit;
 use crate::engine::plan::{self, Budget, Difference, Plan, Stage, Walk};
@@ -50,8 +50,7 @@ impl GpuEngine {
             let n = ended.runs.len();
             let read = self.card.read(&[(&ended.x, 0, n * stride), (&ended.scales, 0, n)]).await?;
             let [x, scales] = &read[..] else { return Ok(()) };
-            let rows = x.chunks_exact(stride).flat_map(|row| &row[..d]).copied().collect();
-            on_done(&ended.runs, Ends { resid: Activation::rows(rows, d), scales: scales.clone() });
+            on_done(&ended.runs, Ends { resid: Activation::rows(unpadded(x, d), d), scales: scales.clone() });
             Ok(())
         })
         .await

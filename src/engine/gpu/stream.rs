@@ -13,6 +13,7 @@ use crate::engine::Control;
 use crate::engine::plan::Segment;
 use crate::engine::site::{BlockSite, Site};
 use crate::error::Result;
+use crate::model::weights::EMBEDDING;
 
 /// Memory for the weights of attention that are there at once.
 const PATTERN_BYTES: usize = 32 << 20;
@@ -91,7 +92,7 @@ impl GpuEngine {
         let d = self.config.d_model;
         let lies = Lies::rows(padded(d));
         let positions: Vec<u32> = rows.iter().flat_map(|row| start as u32..(start + row.len()) as u32).collect();
-        let (wte, wpe) = (self.weights.matrix("wte.weight")?, self.weights.matrix("wpe.weight")?);
+        let (wte, wpe) = (self.weights.matrix(EMBEDDING)?, self.weights.matrix("wpe.weight")?);
         self.card.gather(wte, &rows.concat(), false, &stream.x);
         hooks.at(self, Site::Embed, &stream.segments, &stream.x, lies);
         if hooks.wants(Site::Embed) || hooks.wants(Site::PosEmbed) {
@@ -179,11 +180,17 @@ impl GpuEngine {
         Ok(())
     }
 
+    /// LayerNorm of rows by their own scales: the scales, `[rows]`, and the rows.
+    pub(super) fn norm_rows(&self, norm: &Norm, x: &Buffer, rows: usize) -> (Buffer, Buffer) {
+        let (scales, out) = (self.card.room(rows), self.activation(rows));
+        self.card.norm(&self.config, norm, (x, rows), (&scales, false), &out);
+        (scales, out)
+    }
+
     /// LayerNorm of the stream.
     fn normed(&self, norm: &Norm, site: Site, stream: &Stream, hooks: &mut Hooks<'_>) -> Buffer {
         let rows = stream.rows();
-        let (scales, out) = (self.card.room(rows), self.activation(rows));
-        self.card.norm(&self.config, norm, (&stream.x, rows), (&scales, false), &out);
+        let (scales, out) = self.norm_rows(norm, &stream.x, rows);
         hooks.at(self, site, &stream.segments, &scales, Lies::rows(1));
         if hooks.changes(site) {
             self.card.norm(&self.config, norm, (&stream.x, rows), (&scales, true), &out);

@@ -7,7 +7,6 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use serde::Serialize;
 use web_time::{Duration, Instant};
 
 use super::buffers::{Buffer, Kind, Pool};
@@ -53,7 +52,7 @@ enum Step {
 }
 
 /// What was made and done, for those who count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     pub buffers: u64,
     pub pipelines: u64,

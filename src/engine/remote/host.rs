@@ -57,10 +57,6 @@ impl<E: Engine + Products + 'static> Host<E> {
         Host { things: Rc::new(things), calls: RefCell::default() }
     }
 
-    pub fn engine(&self) -> &E {
-        &self.things.engine
-    }
-
     /// Takes a [`Word`]; the [`Step`] that it leads to, or nothing where there is nothing to say.
     pub async fn step(&self, word: &[u8]) -> Vec<u8> {
         let step = match read(word) {
